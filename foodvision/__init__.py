@@ -1,0 +1,3 @@
+"""FoodVision: experiment plans, compiled."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,267 @@
+"""The content-addressed store: a stage is finished if and only if its directory exists.
+
+Layout: `<root>/<kind>/<key[:2]>/<key>/`, with a `manifest.json` in each. An entry is written to a
+temporary neighbour, fsynced and renamed, so that a process may die at any moment and leave nothing
+half done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from foodvision.errors import StoreError
+from foodvision.hashing import file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MANIFEST = "manifest.json"
+_TEMPORARY = "tmp"
+_LOCKS = "locks"
+_SET_ASIDE = "damaged"
+_RESERVED = {_TEMPORARY, _LOCKS, _SET_ASIDE}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished stage."""
+
+    kind: str
+    key: str
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What the key was made of, in full."""
+        inputs: Mapping[str, Any] = self.manifest["inputs"]
+        return inputs
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the stage recorded beside its files."""
+        notes: Mapping[str, Any] = self.manifest["notes"]
+        return notes
+
+    @property
+    def work(self) -> Mapping[str, float]:
+        """Counted work: epochs, images, bytes."""
+        work: Mapping[str, float] = self.manifest["work"]
+        return work
+
+    @property
+    def seconds(self) -> float:
+        """Wall time that computing the entry took."""
+        return float(self.manifest["seconds"])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the entry's files, without the manifest."""
+        return sum(int(file["bytes"]) for file in self.manifest["files"].values())
+
+
+@dataclass
+class Writer:
+    """An entry on its way: files go to `path`; `work`, `notes` and `seconds` to the manifest.
+
+    `seconds` is the time from the opening of the writer unless the stage sets it.
+    """
+
+    path: Path
+    work: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """The directory of finished stages."""
+
+    root: Path
+
+    def path(self, kind: str, key: str) -> Path:
+        """Return where the entry lies, or would lie."""
+        return self.root / kind / key[:2] / key
+
+    def has(self, kind: str, key: str) -> bool:
+        """Say whether the stage is finished."""
+        return self.path(kind, key).is_dir()
+
+    def get(self, kind: str, key: str) -> Entry:
+        """Open a finished stage.
+
+        Raises:
+            StoreError: there is none, or its manifest cannot be read.
+        """
+        path = self.path(kind, key)
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"{path}: a finished stage has a {MANIFEST}, this one has none. "
+                "Run the plan again; what is missing is computed anew."
+            ) from error
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path / MANIFEST}: cannot be read ({error}). Run `foodvision store verify`: "
+                "it sets damaged entries aside."
+            ) from error
+        return Entry(kind=kind, key=key, path=path, manifest=manifest)
+
+    @contextlib.contextmanager
+    def writing(
+        self, kind: str, key: str, *, inputs: Mapping[str, Any], code_version: int
+    ) -> Iterator[Writer]:
+        """Write an entry; it exists, whole, when the block ends without an error.
+
+        If another process has finished the same key in the meantime, its entry stays and this one
+        is dropped: equal keys hold equal results.
+        """
+        temporary = self.root / _TEMPORARY / f"{key[:16]}-{uuid.uuid4().hex}"
+        temporary.mkdir(parents=True)
+        writer = Writer(path=temporary)
+        started = time.perf_counter()
+        try:
+            yield writer
+            if writer.seconds is None:
+                writer.seconds = time.perf_counter() - started
+            self._seal(writer, kind=kind, key=key, inputs=inputs, code_version=code_version)
+            self._publish(temporary, self.path(kind, key))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold the lock `name` among processes; it dies with its process."""
+        folder = self.root / _LOCKS
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield
+
+    def alias(self, kind: str, key: str, *, target: str) -> None:
+        """Let `key` name the entry of `target` too (a state inside a longer span)."""
+        link = self.path(kind, key)
+        if link.exists():
+            return
+        link.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            if link.is_symlink():
+                link.unlink(missing_ok=True)  # its target was collected
+            link.symlink_to(Path("..") / target[:2] / target, target_is_directory=True)
+
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds of stages that lie here, sorted."""
+        if not self.root.is_dir():
+            return ()
+        names = (path.name for path in self.root.iterdir() if path.is_dir())
+        return tuple(sorted(name for name in names if name not in _RESERVED))
+
+    def entries(self, kind: str) -> Iterator[Entry]:
+        """Yield every finished stage of a kind, without aliases, sorted by key."""
+        folder = self.root / kind
+        if not folder.is_dir():
+            return
+        for shelf in sorted(folder.iterdir()):
+            for path in sorted(shelf.iterdir()):
+                if path.is_dir() and not path.is_symlink():
+                    yield self.get(kind, path.name)
+
+    def verify(self, kind: str, key: str) -> list[str]:
+        """Compare an entry's files with their checksums; return what is wrong."""
+        try:
+            entry = self.get(kind, key)
+        except StoreError as error:
+            return [str(error)]
+        problems = []
+        for name, expected in entry.manifest["files"].items():
+            path = entry.path / name
+            if not path.is_file():
+                problems.append(f"{path}: is missing")
+            elif path.stat().st_size != expected["bytes"]:
+                problems.append(
+                    f"{path}: has {path.stat().st_size} bytes, written were {expected['bytes']}"
+                )
+            elif expected["sha256"] != file_sha256(path):
+                problems.append(f"{path}: its bytes changed since they were written")
+        return problems
+
+    def set_aside(self, kind: str, key: str) -> Path:
+        """Move a damaged entry out of the way, so that it is computed again; return where to."""
+        target = self.root / _SET_ASIDE / f"{kind}-{key[:16]}-{uuid.uuid4().hex[:8]}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.path(kind, key).rename(target)
+        return target
+
+    def remove(self, kind: str, key: str) -> None:
+        """Delete an entry: first out of sight, then from the disk."""
+        doomed = self.root / _TEMPORARY / f"{key[:16]}-{uuid.uuid4().hex}"
+        doomed.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path(kind, key).rename(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+    def _seal(
+        self,
+        writer: Writer,
+        *,
+        kind: str,
+        key: str,
+        inputs: Mapping[str, Any],
+        code_version: int,
+    ) -> None:
+        files = {
+            path.relative_to(writer.path).as_posix(): {
+                "bytes": path.stat().st_size,
+                "sha256": file_sha256(path),
+            }
+            for path in sorted(writer.path.rglob("*"))
+            if path.is_file()
+        }
+        manifest = {
+            "kind": kind,
+            "key": key,
+            "code_version": code_version,
+            "inputs": dict(inputs),
+            "notes": writer.notes,
+            "work": writer.work,
+            "seconds": writer.seconds,
+            "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": files,
+        }
+        text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
+        (writer.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        for name in [*files, MANIFEST]:
+            _fsync(writer.path / name)
+        _fsync(writer.path)
+
+    def _publish(self, temporary: Path, final: Path) -> None:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.rename(final)
+        except OSError as error:
+            if final.is_dir():
+                return
+            raise StoreError(
+                f"{final}: the finished stage could not be put in its place ({error}). "
+                "Check the disk's space and permissions, then run the plan again."
+            ) from error
+        _fsync(final.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
