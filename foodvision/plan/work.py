@@ -1,0 +1,416 @@
+"""What a run would do: the graph held against what is finished already.
+
+`plan_work` decides which stages are missing, from which state each training starts, and which
+images have to go through which recipe. `explain` prints it, a run executes it, and afterwards the
+counted work stands beside the predicted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from foodvision.plan.graph import Span, score_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from foodvision.plan.facts import ImageSet
+    from foodvision.plan.graph import Chain, CompiledCell, Graph, Recipe
+
+
+@dataclass(frozen=True)
+class FinishedSpan:
+    """A span of epochs as the store holds it.
+
+    Attributes:
+        key: of its last state (an alias names the entry that holds it).
+        parent: key of the state that it started from, `None` for the initial weights.
+        first_epoch: from 1.
+        last_epoch: included.
+        keeps_every_state: whether the states inside it can be read, not only the last.
+    """
+
+    key: str
+    parent: str | None
+    first_epoch: int
+    last_epoch: int
+    keeps_every_state: bool
+
+
+class Finished(Protocol):
+    """What is finished already."""
+
+    def has(self, kind: Literal["train", "score"], key: str) -> bool:
+        """Say whether a stage is finished."""
+
+    def span(self, key: str) -> FinishedSpan:
+        """Return the finished span that holds the state `key`."""
+
+    def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
+        """Return the images that have no row under the recipe, once each."""
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """A span to train, scoring every epoch on `scored`.
+
+    `replay` trains epochs again whose state exists, because their curve lacks a score.
+    """
+
+    span: Span
+    scored: tuple[ImageSet, ...]
+    replay: bool = False
+
+
+@dataclass(frozen=True)
+class ScoreJob:
+    """Kept states to score: `epochs` of the finished span, on images they were not scored on."""
+
+    key: str
+    chain: Chain = field(hash=False)
+    finished: FinishedSpan
+    epochs: tuple[int, ...]
+    images: ImageSet
+
+    @property
+    def score_key(self) -> str:
+        """Key of the score that the job makes."""
+        return score_key(self.key, self.images)
+
+
+@dataclass(frozen=True)
+class RowsJob:
+    """Images that have to go through a recipe.
+
+    Attributes:
+        recipe: of the rows.
+        needed: the lists of images that somebody will read.
+        missing: sha256 of the images that have no row yet, once each.
+        live: the rows would be too large to keep; they are computed when they are read.
+    """
+
+    recipe: Recipe
+    needed: tuple[ImageSet, ...]
+    missing: tuple[str, ...]
+    live: bool = False
+
+    @property
+    def bytes_missing(self) -> int:
+        """Bytes to be written."""
+        return 0 if self.live else len(self.missing) * self.recipe.row_bytes
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counted work.
+
+    Attributes:
+        epochs: trained epochs.
+        steps: optimiser steps.
+        train_images: images that went through a training step.
+        prefix_images: images that went through a frozen prefix, once each.
+        decoded_images: images read from their files.
+        scored_images: images that a state was scored on.
+        bytes_written: bytes of rows written to the store.
+    """
+
+    epochs: int = 0
+    steps: int = 0
+    train_images: int = 0
+    prefix_images: int = 0
+    decoded_images: int = 0
+    scored_images: int = 0
+    bytes_written: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(**{name: value + getattr(other, name) for name, value in asdict(self).items()})
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is missing, in an order that can be executed, and what was found.
+
+    Attributes:
+        rows: pixels first, then features.
+        training: parents before children.
+        scoring: after training.
+        hits: number of finished stages that cells use.
+        predicted: what executing it will count.
+        naive: what training each cell alone, without sharing, would count.
+        waiting: per cell id, keys of the jobs that it waits for; cells that wait for none are done.
+    """
+
+    rows: tuple[RowsJob, ...]
+    training: tuple[TrainJob, ...]
+    scoring: tuple[ScoreJob, ...]
+    hits: int
+    predicted: Tally
+    naive: Tally
+    waiting: Mapping[str, tuple[str, ...]]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is missing."""
+        return not (self.training or self.scoring)
+
+
+def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = None) -> Work:
+    """Hold a graph against what is finished.
+
+    Args:
+        graph: the compiled plan.
+        finished: what the store holds.
+        features_bytes: rows of features that would need more than this are not kept.
+    """
+    planner = _Planner(graph, finished)
+    for compiled in graph.cells:
+        planner.demand(compiled)
+    training = tuple(
+        TrainJob(planner.jobs[key], tuple(planner.scored[key]), replay=key in planner.replays)
+        for key in planner.jobs
+    )
+    scoring = tuple(planner.score_jobs.values())
+    rows = _rows_jobs(training, scoring, finished, features_bytes)
+    return Work(
+        rows=rows,
+        training=training,
+        scoring=scoring,
+        hits=len(planner.hits),
+        predicted=_predict(rows, training, scoring),
+        naive=_naive(graph),
+        waiting={cell_id: tuple(keys) for cell_id, keys in planner.waiting.items()},
+    )
+
+
+class _Planner:
+    """Collects jobs, cell by cell."""
+
+    def __init__(self, graph: Graph, finished: Finished) -> None:
+        self.graph = graph
+        self.finished = finished
+        self.jobs: dict[str, Span] = {}
+        self.scored: dict[str, list[ImageSet]] = {}
+        self.replays: set[str] = set()
+        self.score_jobs: dict[str, ScoreJob] = {}
+        self.hits: set[str] = set()
+        self.waiting: dict[str, dict[str, None]] = {}
+
+    def demand(self, compiled: CompiledCell) -> None:
+        self.waiting[compiled.cell.cell_id] = {}
+        self._demand_states(compiled)
+        for images in compiled.image_sets.values():
+            self._demand_curve(compiled, images)
+
+    def _demand_states(self, compiled: CompiledCell) -> None:
+        """Plan the spans behind the deepest state of the chain that exists or will exist."""
+        states = compiled.chain.states
+        if self.finished.has("train", states[-1]):
+            self.hits.add(states[-1])
+            return
+        reached = next(
+            (
+                epoch
+                for epoch in range(len(states), 0, -1)
+                if states[epoch - 1] in self.jobs or self.finished.has("train", states[epoch - 1])
+            ),
+            0,
+        )
+        if reached and states[reached - 1] not in self.jobs:
+            self.hits.add(states[reached - 1])
+        for key in compiled.spans:
+            span = self.graph.spans[key]
+            if span.last_epoch > reached:
+                begin = max(span.first_epoch - 1, reached)
+                self.jobs.setdefault(key, span.starting_after(begin))
+                self.scored.setdefault(key, [])
+        self._wait(compiled, *(state for state in states if state in self.jobs))
+
+    def _demand_curve(self, compiled: CompiledCell, images: ImageSet) -> None:
+        """See to it that every epoch up to the final one has a score on `images`."""
+        states = compiled.chain.states
+        epoch = len(states)
+        while epoch:
+            key = states[epoch - 1]
+            if key in self.jobs:
+                self._wait(compiled, key)
+                epoch = self._score_while_training(key, images)
+            else:
+                epoch = self._score_finished(compiled, epoch, images)
+
+    def _score_while_training(self, key: str, images: ImageSet) -> int:
+        if images not in self.scored[key]:
+            self.scored[key].append(images)
+        return self.jobs[key].first_epoch - 1
+
+    def _score_finished(self, compiled: CompiledCell, epoch: int, images: ImageSet) -> int:
+        chain = compiled.chain
+        held = self.finished.span(chain.states[epoch - 1])
+        whole = score_key(held.key, images)
+        if self.finished.has("score", whole):
+            self.hits.add(whole)
+        elif held.keeps_every_state:
+            every = tuple(range(held.first_epoch, held.last_epoch + 1))
+            self._score_kept(compiled, ScoreJob(held.key, chain, held, every, images))
+        else:
+            self._replay(compiled, held, images)
+        self._score_final_alias(compiled, epoch, images, held)
+        return held.first_epoch - 1
+
+    def _score_final_alias(
+        self, compiled: CompiledCell, epoch: int, images: ImageSet, held: FinishedSpan
+    ) -> None:
+        """A final state inside a longer finished span needs its own outputs, not only a curve."""
+        key = compiled.chain.states[epoch - 1]
+        if key != compiled.final or key == held.key:
+            return
+        if self.finished.has("score", score_key(key, images)):
+            self.hits.add(score_key(key, images))
+        else:
+            self._score_kept(compiled, ScoreJob(key, compiled.chain, held, (epoch,), images))
+
+    def _score_kept(self, compiled: CompiledCell, job: ScoreJob) -> None:
+        self.score_jobs.setdefault(job.score_key, job)
+        self._wait(compiled, job.score_key)
+
+    def _replay(self, compiled: CompiledCell, held: FinishedSpan, images: ImageSet) -> None:
+        """Train a finished span again for its curve, from the deepest state before it."""
+        states = compiled.chain.states
+        reached = next(
+            (
+                epoch
+                for epoch in range(held.first_epoch - 1, 0, -1)
+                if self.finished.has("train", states[epoch - 1])
+            ),
+            0,
+        )
+        span = Span(held.key, held.parent, compiled.chain, held.first_epoch, held.last_epoch)
+        self.jobs.setdefault(held.key, span.starting_after(reached))
+        self.scored.setdefault(held.key, [])
+        self.replays.add(held.key)
+        self._wait(compiled, held.key)
+        self._score_while_training(held.key, images)
+
+    def _wait(self, compiled: CompiledCell, *keys: str) -> None:
+        self.waiting[compiled.cell.cell_id].update(dict.fromkeys(keys))
+
+
+def _rows_jobs(
+    training: Sequence[TrainJob],
+    scoring: Sequence[ScoreJob],
+    finished: Finished,
+    features_bytes: int | None,
+) -> tuple[RowsJob, ...]:
+    needed = _needed_rows(training, scoring)
+    features = [
+        _rows_job(recipe, sets, finished, features_bytes)
+        for recipe, sets in needed.items()
+        if recipe.kind == "features"
+    ]
+    pixels = {recipe: sets for recipe, sets in needed.items() if recipe.kind == "pixels"}
+    _demand_shared_pixels(features, pixels)
+    jobs = [_rows_job(recipe, sets, finished, None) for recipe, sets in pixels.items()]
+    return tuple(job for job in [*jobs, *features] if job.missing or job.live)
+
+
+def _needed_rows(
+    training: Sequence[TrainJob], scoring: Sequence[ScoreJob]
+) -> dict[Recipe, list[ImageSet]]:
+    needed: dict[Recipe, list[ImageSet]] = {}
+    for job in training:
+        root = job.span.chain.root
+        _extend(needed.setdefault(root.recipe, []), [root.train, *job.scored])
+    for score in scoring:
+        _extend(needed.setdefault(score.chain.root.recipe, []), [score.images])
+    return needed
+
+
+def _demand_shared_pixels(
+    features: Sequence[RowsJob], pixels: dict[Recipe, list[ImageSet]]
+) -> None:
+    """Keep pixels where more than one reader wants them; a single reader decodes as it goes."""
+    readers: dict[Recipe, list[RowsJob]] = {}
+    for job in features:
+        if job.recipe.pixels is not None and (job.missing or job.live):
+            readers.setdefault(job.recipe.pixels, []).append(job)
+    for recipe, jobs in readers.items():
+        if len(jobs) > 1 or recipe in pixels or any(job.live for job in jobs):
+            for job in jobs:
+                _extend(pixels.setdefault(recipe, []), job.needed)
+
+
+def _rows_job(
+    recipe: Recipe, sets: Sequence[ImageSet], finished: Finished, limit: int | None
+) -> RowsJob:
+    images = list(dict.fromkeys(image for images in sets for image in images.images))
+    missing = tuple(finished.missing_rows(recipe, images))
+    live = limit is not None and bool(missing) and len(images) * recipe.row_bytes > limit
+    return RowsJob(recipe, tuple(sets), missing, live=live)
+
+
+def _extend(known: list[ImageSet], more: Iterable[ImageSet]) -> None:
+    for images in more:
+        if images not in known:
+            known.append(images)
+
+
+def _predict(
+    rows: Sequence[RowsJob], training: Sequence[TrainJob], scoring: Sequence[ScoreJob]
+) -> Tally:
+    kept = {job.recipe for job in rows if job.recipe.kind == "pixels"}
+    live = {job.recipe for job in rows if job.live}
+    total = Tally()
+    for job in rows:
+        total += _predict_rows(job, kept)
+    for train in training:
+        total += _through_prefix(predict_training(train), train.span.chain.root.recipe in live)
+    for score in scoring:
+        scored = Tally(scored_images=len(score.epochs) * len(score.images.images))
+        total += _through_prefix(scored, score.chain.root.recipe in live)
+    return total
+
+
+def _predict_rows(job: RowsJob, kept: set[Recipe]) -> Tally:
+    if job.recipe.kind == "pixels":
+        return Tally(decoded_images=len(job.missing), bytes_written=job.bytes_missing)
+    if job.live:
+        return Tally()
+    decoded = 0 if job.recipe.pixels in kept else len(job.missing)
+    return Tally(
+        prefix_images=len(job.missing), decoded_images=decoded, bytes_written=job.bytes_missing
+    )
+
+
+def _through_prefix(tally: Tally, live: bool) -> Tally:
+    """Count a live prefix: every image that is trained or scored on passes it each time."""
+    return tally + Tally(prefix_images=tally.train_images + tally.scored_images) if live else tally
+
+
+def predict_training(job: TrainJob) -> Tally:
+    """Return what training a span will count."""
+    span = job.span
+    images = len(span.chain.root.train.images)
+    rates = span.chain.learning_rates[span.first_epoch - 1 : span.last_epoch]
+    return Tally(
+        epochs=span.epochs,
+        steps=sum(len(epoch) for epoch in rates),
+        train_images=span.epochs * images,
+        scored_images=span.epochs * sum(len(scored.images) for scored in job.scored),
+    )
+
+
+def _naive(graph: Graph) -> Tally:
+    total = Tally()
+    for compiled in graph.cells:
+        root, epochs = compiled.chain.root, len(compiled.chain.states)
+        scored = sum(len(images.images) for images in compiled.image_sets.values())
+        passes = epochs * (len(root.train.images) + scored)
+        total += Tally(
+            epochs=epochs,
+            steps=sum(len(rates) for rates in compiled.chain.learning_rates),
+            train_images=epochs * len(root.train.images),
+            prefix_images=passes if root.prefix_count else 0,
+            decoded_images=passes,
+            scored_images=epochs * scored,
+        )
+    return total

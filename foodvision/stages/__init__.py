@@ -1,0 +1,1 @@
+"""What runs when a stage is computed: the store and flat settings in, finished entries out."""

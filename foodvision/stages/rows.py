@@ -1,0 +1,202 @@
+"""Rows: pixels and features, one per image and recipe, kept in banks or computed when read."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from foodvision.data.bank import Bank
+from foodvision.data.loaders import FeatureInputs, Inputs, PixelInputs, compute_pixels
+from foodvision.data.transforms import Transform, normalize
+from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, PREFIX_BATCH, Recipe
+from foodvision.plan.work import Tally
+from foodvision.train.determinism import deterministic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from foodvision.plan.facts import ImageSet
+    from foodvision.plan.graph import Root
+    from foodvision.plan.work import RowsJob
+    from foodvision.progress import Bar
+    from foodvision.stages.site import Site
+
+_VERSIONS = {"pixels": PIXELS_VERSION, "features": FEATURES_VERSION}
+
+
+def compute_rows(job: RowsJob, site: Site, *, transform: Mapping[str, Any], classes: int) -> Tally:
+    """Put every missing image of a job through its recipe and keep the rows.
+
+    Args:
+        job: the recipe and its missing images.
+        site: where to compute.
+        transform: the resolved transform of a cell that asks for the recipe.
+        classes: of a cell that asks for it (a model is built whole, then its prefix is used).
+
+    Returns:
+        The counted work. Images that another run computed in the meantime do not count.
+    """
+    if job.live:
+        return Tally()
+    bank = open_bank(site, job.recipe)
+    reader = _PixelReader(job, site, Transform.from_json(dict(transform)))
+    bar = site.progress.begin(describe(job), total=len(job.missing), unit="images")
+
+    def compute(images: Sequence[str]) -> Iterator[np.ndarray]:
+        if job.recipe.kind == "pixels":
+            return _watched(reader.blocks(images), bar)
+        return _watched(_features(reader, images, job, site, classes=classes), bar)
+
+    try:
+        computed = bank.add(
+            job.missing,
+            compute,
+            inputs=dict(job.recipe.settings),
+            code_version=_VERSIONS[job.recipe.kind],
+        )
+    finally:
+        bar.close()
+    return Tally(
+        prefix_images=computed if job.recipe.kind == "features" else 0,
+        decoded_images=reader.decoded,
+        bytes_written=computed * job.recipe.row_bytes,
+    )
+
+
+def describe(job: RowsJob) -> str:
+    """Name a job for people: `features mobilenet_v2 · 225 images`."""
+    count = f"{len(job.missing):,} images"
+    if job.recipe.kind == "pixels":
+        return f"pixels {job.recipe.settings['size']} px · {count}"
+    return f"features {job.recipe.settings['model']['arch']} · {count}"
+
+
+def open_bank(site: Site, recipe: Recipe) -> Bank:
+    """Return the bank of a recipe's rows."""
+    return Bank(site.store, recipe.kind, recipe.key, recipe.row_shape, recipe.dtype)
+
+
+def open_inputs(root: Root, images: ImageSet, site: Site, *, live: nn.Module | None) -> Inputs:
+    """Return what the trainable part of a model reads, image by image.
+
+    Args:
+        root: of the chain.
+        images: the list to read.
+        site: where to read.
+        live: the frozen prefix, where its rows are not kept.
+    """
+    sha256 = list(images.images)
+    if root.recipe.kind == "features" and live is None:
+        return FeatureInputs(open_bank(site, root.recipe).open(sha256), site.device)
+    pixels = root.recipe.pixels or root.recipe
+    transform = Transform.from_json(dict(root.transform))
+    inputs = PixelInputs(open_bank(site, pixels).open(sha256), transform, site.device)
+    return inputs if live is None else LiveInputs(inputs, live)
+
+
+class LiveInputs:
+    """Runs the frozen prefix whenever rows are read, in the batches that the recipe fixes.
+
+    The rows equal the kept ones to the bit, so the key of what is trained on them is the same.
+    """
+
+    def __init__(self, pixels: Inputs, prefix: nn.Module) -> None:
+        self._pixels = pixels
+        self._prefix = prefix.eval()
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def batch(self, indices: np.ndarray) -> Tensor:
+        """Return the prefix's output for the images at `indices`."""
+        parts = [
+            run_prefix(self._prefix, self._pixels.batch(indices[start : start + PREFIX_BATCH]))
+            for start in range(0, len(indices), PREFIX_BATCH)
+        ]
+        return torch.cat(parts)
+
+
+def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
+    """Run a frozen prefix on up to `PREFIX_BATCH` images, padded to exactly that many.
+
+    A row of a fixed batch does not depend on its neighbours; with a smaller last batch it does.
+
+    Args:
+        prefix: in eval mode.
+        images: float32 [B, C, H, W], B at most `PREFIX_BATCH`.
+
+    Returns:
+        Rows of the B images, without gradient.
+    """
+    count = len(images)
+    if count < PREFIX_BATCH:
+        padding = images.new_zeros((PREFIX_BATCH - count, *images.shape[1:]))
+        images = torch.cat([images, padding])
+    with torch.inference_mode():
+        rows: Tensor = prefix(images)
+    return rows[:count].clone()
+
+
+class _PixelReader:
+    """Pixels of images: from the bank where they lie there, else from the files."""
+
+    def __init__(self, job: RowsJob, site: Site, transform: Transform) -> None:
+        self.decoded = 0
+        self.transform = transform
+        self._places = site.locate(job.needed)
+        pixels = job.recipe.pixels
+        self._bank = open_bank(site, pixels) if pixels is not None else None
+
+    def blocks(self, images: Sequence[str]) -> Iterator[np.ndarray]:
+        """Yield uint8 [n, C, S, S] in order."""
+        if self._bank is not None and not self._bank.missing(images):
+            rows = self._bank.open(images)
+            for start in range(0, len(images), PREFIX_BATCH):
+                yield rows.gather(np.arange(start, min(start + PREFIX_BATCH, len(images))))
+            return
+        self.decoded += len(images)
+        places = [self._places[image] for image in images]
+        yield from compute_pixels(places, self.transform, workers=os.cpu_count() or 1)
+
+
+def _features(
+    reader: _PixelReader, images: Sequence[str], job: RowsJob, site: Site, *, classes: int
+) -> Iterator[np.ndarray]:
+    settings = job.recipe.asked_by
+    if settings is None:
+        raise ValueError("a compiled recipe knows the settings that asked for it")
+    model = site.models.prefix(job.recipe, classes=classes, transform=reader.transform.to_json())
+    prefix, _ = model.split(len(job.recipe.settings["blocks"]))
+    prefix.eval()
+    with deterministic(settings.threads):
+        for pixels in _rebatched(reader.blocks(images), PREFIX_BATCH):
+            batch = normalize(torch.from_numpy(pixels).to(site.device), reader.transform)
+            yield run_prefix(prefix, batch).float().cpu().numpy()
+
+
+def _rebatched(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Cut blocks of any length into blocks of exactly `size`, the last one perhaps shorter."""
+    held: list[np.ndarray] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += len(block)
+        if count >= size:
+            joined = np.concatenate(held)
+            whole = count - count % size
+            for start in range(0, whole, size):
+                yield joined[start : start + size]
+            held, count = [joined[whole:]], count - whole
+    if count:
+        yield np.concatenate(held)
+
+
+def _watched(blocks: Iterator[np.ndarray], bar: Bar) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block
+        bar.advance(len(block))

@@ -1,0 +1,168 @@
+"""Where stages are computed: the store, the device, and what a process has opened already."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from foodvision.data.datasets import Dataset, open_dataset
+from foodvision.data.selection import Selection, select
+from foodvision.data.transforms import Transform
+from foodvision.errors import DataError
+from foodvision.models.build import build_model, reset_head
+from foodvision.models.weights import find_weights
+from foodvision.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from torch import Tensor
+
+    from foodvision.home import Home
+    from foodvision.models.blocks import BlockModel
+    from foodvision.plan.facts import ImageSet
+    from foodvision.plan.graph import Recipe, Root
+    from foodvision.plan.schema import CellSettings
+    from foodvision.store import Store
+
+
+@dataclass
+class Site:
+    """One process's workplace.
+
+    Attributes:
+        store: finished stages.
+        home: everything else that is kept.
+        base: the folder that relative paths of the plan start from.
+        device: where modules run.
+        progress: whoever watches.
+    """
+
+    store: Store
+    home: Home
+    base: Path
+    device: torch.device
+    progress: Progress = SILENT
+    _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
+    _selections: dict[ImageSet, Selection] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def models(self) -> ModelBench:
+        """Models that this process has built."""
+        return ModelBench(self)
+
+    def dataset(self, key: str) -> Dataset:
+        """Return an opened data set."""
+        if key not in self._datasets:
+            self._datasets[key] = open_dataset(self.store, key)
+        return self._datasets[key]
+
+    def selection(self, images: ImageSet) -> Selection:
+        """Return the rows and labels behind a list of images.
+
+        Raises:
+            DataError: the data set no longer gives the list that was compiled.
+        """
+        if images not in self._selections:
+            share: dict[str, Any] = dict(images.share)
+            found = select(self.dataset(images.dataset), images.part, **share)
+            if found.digest != images.digest:
+                raise DataError(
+                    f"data set {images.dataset[:12]}: its {images.part} images must be those that "
+                    f"were compiled ({images.digest[:12]}), found {found.digest[:12]}. "
+                    "Run the plan again."
+                )
+            self._selections[images] = found
+        return self._selections[images]
+
+    def labels(self, images: ImageSet) -> Tensor:
+        """Return class indices, int64 [N], on the CPU."""
+        return torch.from_numpy(self.selection(images).labels)
+
+    def locate(self, sets: Iterable[ImageSet]) -> dict[str, tuple[Dataset, int]]:
+        """Return for each image's sha256 one place where its file lies."""
+        places: dict[str, tuple[Dataset, int]] = {}
+        for images in sets:
+            selection = self.selection(images)
+            dataset = self.dataset(images.dataset)
+            for sha256, row in zip(selection.sha256, selection.rows, strict=True):
+                places.setdefault(sha256, (dataset, int(row)))
+        return places
+
+
+class ModelBench:
+    """Builds a model once and hands it out with its initial weights again.
+
+    The backbone of a thousand cells is one and the same; only what cells train is put back.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._built: _Built | None = None
+
+    def initial(self, root: Root) -> BlockModel:
+        """Return the model of a chain in the state before its first epoch, on the device.
+
+        The same object is handed out again: use one at a time.
+        """
+        settings = root.settings
+        drawn_from = None if root.inputs["weights"] else settings.seed
+        identity = repr((root.inputs["model"], root.inputs["weights"], drawn_from))
+        if self._built is None or self._built.identity != identity:
+            model = self._build(settings, root.transform, classes=root.classes)
+            self._built = _Built(identity, model)  # one at a time: memory
+        self._built.restore(root.prefix_count)
+        reset_head(self._built.model, settings.seed)
+        return self._built.model
+
+    def prefix(self, recipe: Recipe, *, classes: int, transform: Mapping[str, Any]) -> BlockModel:
+        """Return a model whose leading blocks are the recipe's, on the device."""
+        if recipe.asked_by is None:
+            raise ValueError("a compiled recipe knows the settings that asked for it")
+        return self._build(recipe.asked_by, transform, classes=classes)
+
+    def _build(
+        self, settings: CellSettings, transform: Mapping[str, Any], *, classes: int
+    ) -> BlockModel:
+        wanted = settings.model
+        resolved = Transform.from_json(dict(transform))
+        weights = find_weights(
+            wanted.arch, wanted.weights, base=self._site.base, sha256=wanted.weights_sha256
+        )
+        model = build_model(
+            wanted.arch,
+            num_classes=classes,
+            weights=weights,
+            seed=settings.seed,
+            channels=resolved.channels,
+            size=resolved.size,
+            dropout=wanted.dropout,
+            hidden=wanted.hidden,
+        )
+        model.module.to(self._site.device)
+        return model
+
+
+class _Built:
+    """A model and its initial weights."""
+
+    def __init__(self, identity: str, model: BlockModel) -> None:
+        self.identity = identity
+        self.model = model
+        self._initial = {
+            value.data_ptr(): value.clone() for value in model.module.state_dict().values()
+        }
+        self._touched_from = len(model.blocks)  # leading blocks that still are as built
+
+    def restore(self, prefix_count: int) -> None:
+        """Put initial weights back into all that was trained, or will be."""
+        _, touched = self.model.split(min(self._touched_from, prefix_count))
+        with torch.no_grad():
+            for value in touched.state_dict().values():
+                value.copy_(self._initial[value.data_ptr()])
+        self._touched_from = prefix_count

@@ -1,0 +1,292 @@
+"""Train a span of epochs: from a state to a state, scoring every epoch on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from foodvision.evaluate.metrics import score_logits
+from foodvision.evaluate.predictions import predict_logits
+from foodvision.models.build import apply_freeze, set_training_mode
+from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
+from foodvision.plan.work import Tally
+from foodvision.stages.rows import open_inputs
+from foodvision.train.determinism import deterministic
+from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
+from foodvision.train.optimizers import OptimizerSettings
+from foodvision.train.snapshots import load_snapshot, save_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from foodvision.data.loaders import Inputs
+    from foodvision.models.blocks import BlockModel
+    from foodvision.plan.facts import ImageSet
+    from foodvision.plan.graph import Root, Span
+    from foodvision.plan.work import ScoreJob, TrainJob
+    from foodvision.stages.site import Site
+    from foodvision.store import Store
+
+# Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
+KEPT_SNAPSHOT_BYTES = 256 * 1024
+
+
+@dataclass
+class _Scores:
+    """Scores of a span's epochs on one list of images."""
+
+    images: ImageSet
+    inputs: Inputs
+    labels: Tensor
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    logits: Tensor | None = None
+    seconds: float = 0.0
+
+    def add(self, epoch: int, module: nn.Module) -> None:
+        started = time.perf_counter()
+        self.logits = predict_logits(module, self.inputs)
+        score = score_logits(self.logits, self.labels)
+        self.rows.append(
+            {
+                "epoch": epoch,
+                "loss": _finite(score.loss),
+                "accuracy": score.accuracy,
+                "images": score.images,
+            }
+        )
+        self.seconds += time.perf_counter() - started
+
+
+def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
+    """Train a span and keep its scores and its states.
+
+    The scores are written first: whoever finds the span finds them too.
+
+    Args:
+        job: the span and what to score its epochs on.
+        site: where to compute; the state that the span starts from must lie in the store.
+        live: run the frozen prefix with every batch instead of reading kept rows.
+
+    Returns:
+        The counted work.
+    """
+    span, root = job.span, job.span.chain.root
+    with deterministic(root.settings.threads), site.store.lock(f"train-{span.key}"):
+        is_new = not site.store.has("train", span.key)  # another run may have been faster
+        wanted = [
+            images
+            for images in job.scored
+            if not site.store.has("score", score_key(span.key, images))
+        ]
+        if not (is_new or wanted):
+            return Tally()
+        model = site.models.initial(root)
+        apply_freeze(model, root.architecture.frozen_count, root.settings.model.batchnorm)
+        prefix, suffix = model.split(root.prefix_count)
+        through = prefix.eval() if live and root.prefix_count else None
+        scores = [
+            _Scores(images, open_inputs(root, images, site, live=through), site.labels(images))
+            for images in wanted
+        ]
+        states, results = _run_epochs(span, site, model, suffix, scores, through)
+        for score in scores:
+            _write_score(site.store, span.key, score)
+        if is_new:
+            _write_span(site.store, span, states, results)
+    return _count(results, scores)
+
+
+def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
+    """Score kept states of a finished span on images that they were not scored on.
+
+    Returns:
+        The counted work.
+    """
+    root = job.chain.root
+    with deterministic(root.settings.threads):
+        model = site.models.initial(root)
+        prefix, suffix = model.split(root.prefix_count)
+        through = prefix.eval() if live and root.prefix_count else None
+        inputs = open_inputs(root, job.images, site, live=through)
+        score = _Scores(job.images, inputs, site.labels(job.images))
+        for epoch in job.epochs:
+            load_state(site.store, job.chain.states[epoch - 1], suffix)
+            score.add(epoch, suffix)
+    _write_score(site.store, job.key, score)
+    return Tally(scored_images=len(job.epochs) * len(job.images.images))
+
+
+def read_snapshot(store: Store, key: str) -> Snapshot:
+    """Read the snapshot of a state, wherever in a span it lies."""
+    entry = store.get("train", key)
+    epoch = entry.notes["first_epoch"] + entry.notes["states"].index(key)
+    reached = entry.notes["epochs"][-1]["epoch"]  # before the last one where the loss diverged
+    return load_snapshot(_snapshot_path(entry.path, min(epoch, reached)))
+
+
+def load_state(store: Store, key: str, suffix: nn.Module) -> None:
+    """Put a state's weights into the trainable part of a model."""
+    snapshot = read_snapshot(store, key)
+    found = suffix.state_dict()
+    with torch.no_grad():
+        for name, value in snapshot.model.items():
+            found[name].copy_(value)
+
+
+def _run_epochs(
+    span: Span,
+    site: Site,
+    model: BlockModel,
+    suffix: nn.Module,
+    scores: list[_Scores],
+    through: nn.Module | None,
+) -> tuple[dict[int, Snapshot], list[EpochResult]]:
+    root = span.chain.root
+    inputs = open_inputs(root, root.train, site, live=through)
+    snapshot = read_snapshot(site.store, span.parent) if span.parent else None
+    keeper = _Keeper()
+    results: list[EpochResult] = []
+    bar = site.progress.begin(describe(span), total=span.epochs, unit="epochs")
+
+    def enter_train_mode(module: nn.Module) -> None:
+        set_training_mode(
+            module,
+            model,
+            frozen_count=root.architecture.frozen_count,
+            batchnorm=root.settings.model.batchnorm,
+        )
+
+    for result, take in train_epochs(
+        suffix,
+        inputs,
+        site.labels(root.train),
+        settings=train_settings(root),
+        learning_rates=span.chain.learning_rates[span.first_epoch - 1 : span.last_epoch],
+        first_epoch=span.first_epoch,
+        snapshot=snapshot,
+        enter_train_mode=enter_train_mode,
+    ):
+        for score in scores:
+            score.add(result.epoch, suffix)
+        keeper.offer(take, is_last=result.epoch == span.last_epoch or result.diverged)
+        results.append(result)
+        bar.advance(1)
+    bar.close()
+    return keeper.states, results
+
+
+def train_settings(root: Root) -> TrainSettings:
+    """Return what the engine needs of a cell's settings."""
+    settings = root.settings
+    optimizer = settings.optimizer.model_dump(exclude={"lr"})
+    return TrainSettings(
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        optimizer=OptimizerSettings(**optimizer),
+        label_smoothing=settings.loss.label_smoothing,
+        micro_batch=settings.micro_batch,
+    )
+
+
+def describe(span: Span) -> str:
+    """Name a span for people: `train mobilenet_v2 · epochs 6–10`."""
+    arch = span.chain.root.settings.model.arch
+    if span.first_epoch == span.last_epoch:
+        return f"train {arch} · epoch {span.first_epoch}"
+    return f"train {arch} · epochs {span.first_epoch}–{span.last_epoch}"
+
+
+class _Keeper:
+    """Keeps small snapshots of every epoch, large ones of the last."""
+
+    def __init__(self) -> None:
+        self.states: dict[int, Snapshot] = {}
+        self._are_small: bool | None = None
+
+    def offer(self, take: Callable[[], Snapshot], *, is_last: bool) -> None:
+        if not is_last and self._are_small is False:
+            return
+        snapshot = take()
+        if self._are_small is None:
+            self._are_small = _snapshot_bytes(snapshot) <= KEPT_SNAPSHOT_BYTES
+        if is_last or self._are_small:
+            self.states[snapshot.epoch] = snapshot
+
+
+def _snapshot_bytes(snapshot: Snapshot) -> int:
+    tensors = [*snapshot.model.values(), *snapshot.optimizer.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _write_span(
+    store: Store, span: Span, states: dict[int, Snapshot], results: list[EpochResult]
+) -> None:
+    root = span.chain.root
+    keys = list(span.chain.states[span.first_epoch - 1 : span.last_epoch])
+    inputs = {"root": dict(root.inputs), "parent": span.parent, "states": keys}
+    with store.writing("train", span.key, inputs=inputs, code_version=TRAIN_VERSION) as writer:
+        for epoch, snapshot in states.items():
+            save_snapshot(_snapshot_path(writer.path, epoch), snapshot)
+        writer.notes |= {
+            "parent": span.parent,
+            "first_epoch": span.first_epoch,
+            "last_epoch": span.last_epoch,
+            "states": keys,
+            "keeps_every_state": len(states) == span.epochs,
+            "diverged": results[-1].diverged,
+            "epochs": [_json_row(result) for result in results],
+        }
+        writer.work |= {"epochs": len(results), "images": sum(row.images for row in results)}
+        writer.seconds = sum(result.seconds for result in results)
+    if len(states) == span.epochs:
+        for key in keys[:-1]:
+            store.alias("train", key, target=span.key)
+
+
+def _snapshot_path(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch}.safetensors"
+
+
+def _json_row(result: EpochResult) -> dict[str, Any]:
+    return {
+        name: _finite(value) if isinstance(value, float) else value
+        for name, value in asdict(result).items()
+    }
+
+
+def _write_score(store: Store, state: str, score: _Scores) -> None:
+    key = score_key(state, score.images)
+    if score.logits is None or store.has("score", key):
+        return
+    inputs = {"state": state, "on": score.images.digest}
+    with store.writing("score", key, inputs=inputs, code_version=SCORE_VERSION) as writer:
+        np.save(writer.path / "logits.npy", score.logits.numpy())
+        writer.notes |= {
+            "part": score.images.part,
+            "dataset": score.images.dataset,
+            "share": dict(score.images.share),
+            "rows": score.rows,
+        }
+        writer.work |= {"images": sum(row["images"] for row in score.rows)}
+        writer.seconds = score.seconds
+
+
+def _count(results: list[EpochResult], scores: list[_Scores]) -> Tally:
+    return Tally(
+        epochs=len(results),
+        steps=sum(result.steps for result in results),
+        train_images=sum(result.images for result in results),
+        scored_images=sum(row["images"] for score in scores for row in score.rows),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
