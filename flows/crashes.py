@@ -1,0 +1,110 @@
+"""Runs whose process died without a word, found and named.
+
+A killed process cannot tell Prefect so, and its flow run would read `Running` for ever. Each run
+therefore leaves a mark of its process in the home while it works; whoever comes next looks which
+of those processes are gone.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from flows.processes import ProcessMark, read_mark, write_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import State
+
+    from foodvision.home import Home
+
+_UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
+
+
+@contextmanager
+def marked_run(home: Home, run_id: str) -> Iterator[None]:
+    """Let a run be known as the work of this process, as long as the `with` block lasts.
+
+    Args:
+        home: where the mark lies, until the block ends in whichever way but death.
+        run_id: the flow run's id.
+    """
+    path = _folder(home) / f"{UUID(run_id)}.json"
+    write_mark(path, ProcessMark.own())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def mark_crashed(home: Home) -> tuple[str, ...]:
+    """Tell the current Prefect server which runs of this home crashed.
+
+    A flow run whose process is gone becomes `Crashed`, as do its unfinished task runs. Marks of
+    runs that this server does not know are kept for the server that does.
+
+    Args:
+        home: whose runs; marks from other machines are left to those.
+
+    Returns:
+        The ids of all runs of this home and machine whose process is gone, for the warehouse.
+    """
+    gone = {
+        path: found[0]
+        for path in sorted(_folder(home).glob("*.json"))
+        if (found := read_mark(path)) and found[0].is_here and not found[0].is_alive()
+    }
+    if gone:  # importing Prefect takes a second
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            for path, mark in gone.items():
+                _mark_one(client, path, mark.pid)
+    return tuple(path.stem for path in gone)
+
+
+def _folder(home: Home) -> Path:
+    return home.server / "running"
+
+
+def _mark_one(client: SyncPrefectClient, path: Path, pid: int) -> None:
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    run_id = UUID(path.stem)
+    try:
+        run = client.read_flow_run(run_id)
+    except ObjectNotFound:
+        return
+    if run.state is None or not run.state.is_final():
+        why: State[object] = Crashed(message=f"Its process ({pid}) ended without a word.")
+        client.set_flow_run_state(run_id, why, force=True)
+    _mark_tasks(client, run_id, pid)
+    path.unlink(missing_ok=True)
+
+
+def _mark_tasks(client: SyncPrefectClient, run_id: UUID, pid: int) -> None:
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterId,
+        TaskRunFilter,
+        TaskRunFilterState,
+        TaskRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    unfinished = TaskRunFilterStateType(any_=[StateType(name) for name in _UNFINISHED])
+    tasks = client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id])),
+        task_run_filter=TaskRunFilter(state=TaskRunFilterState(type=unfinished)),
+    )
+    for task in tasks:
+        why: State[object] = Crashed(
+            message=f"The process of its flow run ({pid}) ended without a word."
+        )
+        client.set_task_run_state(task.id, why, force=True)
