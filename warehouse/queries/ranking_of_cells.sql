@@ -1,0 +1,15 @@
+-- grain: one row per cell: its latest completed run in any plan, or its latest run of any status
+-- $cell_ids: list of cells
+select *
+from leaderboard
+where cell_id in (select unnest(cast($cell_ids as varchar[])))
+qualify
+    row_number() over (
+        partition by cell_id
+        order by
+            status = 'completed' desc,
+            coalesce(finished_at, run_started_at) desc nulls last,
+            run_started_at desc nulls last,
+            run_id desc
+    ) = 1
+order by plan_name, position, cell_id

@@ -1,0 +1,131 @@
+"""What commands and pictures read: one query file and one frozen record per question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from warehouse import statements
+from warehouse.database import query
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One epoch of one result.
+
+    Attributes:
+        result_key: the result.
+        epoch: from 1.
+        train_loss: mean over the images of the epoch; None where it is not known.
+        train_accuracy: in [0, 1].
+        valid_loss: None where no images were set aside.
+        valid_accuracy: in [0, 1].
+        test_loss: after the epoch.
+        test_accuracy: in [0, 1].
+        learning_rate: of the last step.
+        seconds: that the epoch took when it was computed.
+        images: that the epoch trained on.
+    """
+
+    result_key: str
+    epoch: int
+    train_loss: float | None
+    train_accuracy: float | None
+    valid_loss: float | None
+    valid_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    learning_rate: float | None
+    seconds: float | None
+    images: int | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model said about one scored image.
+
+    Attributes:
+        result_key: the result.
+        position: place of the image in the split, from 0.
+        dataset_key: the data set of the image.
+        path: of the image inside the data set.
+        image_sha256: of the file.
+        true_class: what the data set names.
+        predicted_class: what the model names.
+        probability: of the predicted class, in [0, 1] (NaN where the model diverged).
+        true_probability: of the true class.
+        is_correct: both classes are the same.
+    """
+
+    result_key: str
+    position: int
+    dataset_key: str
+    path: str
+    image_sha256: str
+    true_class: str
+    predicted_class: str
+    probability: float
+    true_probability: float
+    is_correct: bool
+
+
+@dataclass(frozen=True)
+class ClassMetric:
+    """How one model does on one class: precision, recall and F1 in [0, 1], images in `support`."""
+
+    result_key: str
+    class_name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a plan; times in UTC, `finished_at` None while it runs or was killed."""
+
+    run_id: str
+    plan_id: str
+    plan_name: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    cells: int
+    cells_failed: int
+    wall_seconds: float | None
+    device: str | None
+
+
+_Record = TypeVar("_Record", CurvePoint, Prediction, ClassMetric, Run)
+
+
+def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
+    """Return every epoch of these results, in the order asked for, then by epoch."""
+    return _read(path, "curves", CurvePoint, {"result_keys": list(result_keys)})
+
+
+def predictions(path: Path, result_key: str) -> list[Prediction]:
+    """Return what the result says about each scored image, in the order of the split."""
+    return _read(path, "predictions", Prediction, {"result_key": result_key})
+
+
+def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:
+    """Return precision, recall, F1 and support of each class, by name."""
+    return _read(path, "class_metrics", ClassMetric, {"result_key": result_key})
+
+
+def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
+    """Return every run, or those of one plan, the latest first."""
+    return _read(path, "runs", Run, {"plan_name": plan_name})
+
+
+def _read(path: Path, name: str, record: type[_Record], params: dict[str, Any]) -> list[_Record]:
+    table = query(path, statements.query_text(name), params)
+    columns = [table.column(field.name).to_pylist() for field in fields(record)]
+    return [record(*row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,119 @@
+-- grain: one row per plan name and cell: its latest completed run, or its latest run of any status
+-- plan_name, cell_id: the row
+-- label, position, axes_json: what that plan calls the cell, its place there, its axes
+-- status, error: completed, failed, diverged or pending; why it failed
+-- result_key, train_key: keys of the result and of the trained state
+-- arch … settings_json: the recipe, as in cells
+-- config_id: hash of the recipe without its seed: cells that differ in the seed alone share it
+-- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
+-- run_id, run_started_at, finished_at: the run that the row comes from
+create or replace view leaderboard as
+with latest as (
+    select
+        cell_runs.*,
+        runs.started_at as run_started_at
+    from cell_runs
+    left join runs on cell_runs.run_id = runs.run_id
+    qualify
+        row_number() over (
+            partition by cell_runs.plan_name, cell_runs.cell_id
+            order by
+                cell_runs.status = 'completed' desc,
+                coalesce(cell_runs.finished_at, runs.started_at) desc nulls last,
+                runs.started_at desc nulls last,
+                cell_runs.run_id desc
+        ) = 1
+)
+
+select
+    latest.plan_name,
+    latest.cell_id,
+    latest.label,
+    latest.position,
+    latest.axes_json,
+    latest.status,
+    latest.error,
+    latest.result_key,
+    latest.train_key,
+    cells.arch,
+    cells.weights,
+    cells."freeze",
+    cells.data,
+    cells.data_fraction,
+    cells.data_count,
+    cells.test,
+    cells.valid,
+    cells.image_size,
+    cells.epochs,
+    cells.batch_size,
+    cells.optimizer,
+    cells.learning_rate,
+    cells.seed,
+    cells.device,
+    cells.settings_json,
+    -- A merge patch with null drops the key (RFC 7386).
+    md5(cast(json_merge_patch(cells.settings_json, '{"seed": null}') as varchar)) as config_id,
+    latest.epochs_trained,
+    latest.train_loss,
+    latest.train_accuracy,
+    latest.valid_loss,
+    latest.valid_accuracy,
+    latest.test_loss,
+    latest.test_accuracy,
+    latest.seconds_alone,
+    latest.seconds_paid,
+    latest.params_total,
+    latest.params_trainable,
+    latest.model_bytes,
+    latest.model_path,
+    latest.images_per_second,
+    latest.run_id,
+    latest.run_started_at,
+    latest.finished_at
+from latest
+inner join cells on latest.cell_id = cells.cell_id;
+
+comment on view leaderboard is 'one row per plan name and cell: its latest completed run, or its latest run of any status';
+comment on column leaderboard.plan_name is 'name of the plan';
+comment on column leaderboard.cell_id is 'the cell, as in cells';
+comment on column leaderboard.label is 'what this plan calls the cell';
+comment on column leaderboard.position is 'place of the cell in the plan, from 0';
+comment on column leaderboard.axes_json is 'the value of each axis of the plan here, as JSON: axis path to label';
+comment on column leaderboard.status is 'completed, failed, diverged or pending';
+comment on column leaderboard.error is 'why it failed; null: it did not';
+comment on column leaderboard.result_key is 'key of the result, to join epochs, predictions and class_metrics by';
+comment on column leaderboard.train_key is 'key of the state that was trained';
+comment on column leaderboard.arch is 'architecture';
+comment on column leaderboard.weights is 'weights that training starts from; none: random';
+comment on column leaderboard."freeze" is 'leading blocks that are not trained';
+comment on column leaderboard.data is 'data set whose training split trains';
+comment on column leaderboard.data_fraction is 'share of the training images that is used; null: all or data_count';
+comment on column leaderboard.data_count is 'number of training images that are used; null: all or data_fraction';
+comment on column leaderboard.test is 'data set whose test split scores';
+comment on column leaderboard.valid is 'share of the training images set aside for validation';
+comment on column leaderboard.image_size is 'edge of the square that the network sees, in pixels';
+comment on column leaderboard.epochs is 'epochs that the recipe asks for';
+comment on column leaderboard.batch_size is 'images per step of the optimiser';
+comment on column leaderboard.optimizer is 'kind of optimiser';
+comment on column leaderboard.learning_rate is 'learning rate at the first step';
+comment on column leaderboard.seed is 'seed of everything random';
+comment on column leaderboard.device is 'device that the recipe asks for';
+comment on column leaderboard.settings_json is 'the whole recipe as canonical JSON';
+comment on column leaderboard.config_id is 'hash of the recipe without its seed';
+comment on column leaderboard.epochs_trained is 'epochs behind the state that is the result';
+comment on column leaderboard.train_loss is 'mean loss over the training images in the last epoch';
+comment on column leaderboard.train_accuracy is 'share of training images classified rightly, in [0, 1]';
+comment on column leaderboard.valid_loss is 'mean loss over the validation images';
+comment on column leaderboard.valid_accuracy is 'share of validation images classified rightly, in [0, 1]';
+comment on column leaderboard.test_loss is 'mean loss over the test images';
+comment on column leaderboard.test_accuracy is 'share of test images classified rightly, in [0, 1]';
+comment on column leaderboard.seconds_alone is 'seconds of the whole chain of this cell, as measured when it was computed';
+comment on column leaderboard.seconds_paid is 'seconds that the run of this row spent on the cell';
+comment on column leaderboard.params_total is 'parameters of the model';
+comment on column leaderboard.params_trainable is 'parameters that were trained';
+comment on column leaderboard.model_bytes is 'size of the state dict, in bytes';
+comment on column leaderboard.model_path is 'file of the saved model; null: not saved';
+comment on column leaderboard.images_per_second is 'images trained on per second';
+comment on column leaderboard.run_id is 'the run that the row comes from';
+comment on column leaderboard.run_started_at is 'when that run began (UTC)';
+comment on column leaderboard.finished_at is 'when the cell was done there (UTC)';
