@@ -1,0 +1,42 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new, empty file beside `path`, which takes its place if all goes well.
+
+    Missing folders are made. Where the body raises, `path` stays as it was.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
+    os.close(handle)
+    neighbour = Path(name)
+    try:
+        yield neighbour
+        neighbour.chmod(_file_mode())  # mkstemp's are for their owner alone
+        neighbour.replace(path)
+    finally:
+        neighbour.unlink(missing_ok=True)
+
+
+@cache
+def _file_mode() -> int:
+    """Return what an ordinary new file would be allowed; asking for the mask sets it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -1,0 +1,356 @@
+"""TensorBoard files of cells and architectures, written directly.
+
+One cell is one run with sub-runs: `<cell>/train`, `<cell>/valid` and `<cell>/test` hold the same
+tags, `loss` and `accuracy`. TensorBoard draws equal tags of different runs into one chart, so train
+and test stand together in the Time Series, Scalars and Custom Scalars tabs alike; tags of their own
+(`loss/train`, `loss/test`) would share a chart in the last one only. The cell's own run holds what
+it has once: the learning rate, the configuration as text, the hyperparameters and the final
+metrics. No run writes an HParams "experiment": TensorBoard would take the first it finds for all
+plans, while without one it gathers the columns from every cell.
+
+torch's SummaryWriter starts a thread and a queue per folder, and imports torch; a plan of a
+thousand cells is written after training, all at once. So events are serialised here, through
+TensorBoard's own messages and record format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tempfile
+import unicodedata
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import metadata as hparams_metadata
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from foodvision.errors import ModelError
+from foodvision.report.files import replacing
+from foodvision.report.tables import markdown_table
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import torch
+
+SPLITS = ("train", "valid", "test")
+
+_MAX_NAME_BYTES = 120  # Linux allows 255, Windows 260 for a whole path
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+_FINAL = "final"
+
+
+@dataclass(frozen=True)
+class EpochScalars:
+    """What one epoch measured; None where it was not.
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean over samples; NaN or infinite where it diverged.
+        train_accuracy: in [0, 1].
+        valid_loss: as above.
+        valid_accuracy: as above.
+        test_loss: as above.
+        test_accuracy: as above.
+        learning_rate: of the epoch's last step.
+        seconds: that the epoch took.
+    """
+
+    epoch: int
+    train_loss: float | None = None
+    train_accuracy: float | None = None
+    valid_loss: float | None = None
+    valid_accuracy: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    learning_rate: float | None = None
+    seconds: float = 0.0
+
+
+def run_folder(runs_root: Path, date: dt.date, plan: str, model: str, rest: str) -> Path:
+    """Return `<runs_root>/<YYYY-MM-DD>/<plan>/<model>/<rest>`, names made safe for every disk.
+
+    Different names stay different: where a name had to be changed, a digest of it follows.
+
+    Args:
+        runs_root: the home's `runs/`.
+        date: of the run.
+        plan: the plan's name.
+        model: the cell's architecture, or its label on the model axis.
+        rest: the rest of the cell's label; where it is empty, the folder is the model's.
+    """
+    folder = runs_root / date.isoformat() / _safe(plan) / _safe(model)
+    return folder / _safe(rest) if rest.strip() else folder
+
+
+def graph_folder(runs_root: Path, date: dt.date, plan: str, arch: str) -> Path:
+    """Return where the graph of an architecture goes: `<runs_root>/<date>/<plan>/graph <arch>`."""
+    return runs_root / date.isoformat() / _safe(plan) / _safe(f"graph {arch}")
+
+
+def write_cell(
+    folder: Path,
+    *,
+    epochs: Sequence[EpochScalars],
+    config: Mapping[str, Any],
+    hparams: Mapping[str, Any],
+    final: Mapping[str, float | None],
+    started_at: dt.datetime,
+    succeeded: bool = True,
+) -> None:
+    """Write everything TensorBoard shows of one cell; what was there of it before goes.
+
+    Equal arguments give equal bytes.
+
+    Args:
+        folder: of the cell, see `run_folder`.
+        epochs: ascending.
+        config: the cell's configuration, nested; becomes a table in the Text tab.
+        hparams: flat; numbers, booleans and strings keep their type, the rest becomes text.
+        final: final metrics, such as `test_accuracy`; None is left out.
+        started_at: when the cell began, with its time zone.
+        succeeded: whether the cell ended well.
+
+    Raises:
+        ValueError: `started_at` has no time zone.
+        OSError: the folder cannot be written.
+    """
+    if started_at.tzinfo is None:
+        raise ValueError(f"started_at needs a time zone, got {started_at.isoformat()}; use UTC")
+    started = started_at.timestamp()
+    times = _end_times(epochs, started)
+    ended = times[-1] if times else started
+    last_epoch = epochs[-1].epoch if epochs else 0
+    cell = [
+        _event(started, 0, [_text("config", _config_table(config)), _layout()]),
+        _event(started, 0, [_session_start(hparams, started)]),
+        *_scalar_events(epochs, times, {"learning_rate": "learning_rate"}),
+        _event(ended, last_epoch, [_scalar(f"{_FINAL}/{name}", v) for name, v in _known(final)]),
+        _event(ended, last_epoch, [_session_end(ended, succeeded=succeeded)]),
+    ]
+    _replace_events(folder, cell, started)
+    for split in SPLITS:
+        fields = {f"{split}_loss": "loss", f"{split}_accuracy": "accuracy"}
+        _replace_events(folder / split, _scalar_events(epochs, times, fields), started)
+
+
+def write_graph(folder: Path, module: torch.nn.Module, example: torch.Tensor) -> None:
+    """Trace a model in evaluation mode and write its graph; an older one in the folder goes.
+
+    The module's training flags are put back.
+
+    Args:
+        folder: see `graph_folder`.
+        module: any model that can be traced.
+        example: float32 [B, C, H, W] on the module's device; its values do not matter.
+
+    Raises:
+        ModelError: the model cannot be traced.
+        OSError: the folder cannot be written.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".graph-", dir=folder.parent) as scratch:
+        with _traceable(module), _tracing_quietly(), SummaryWriter(scratch) as writer:
+            try:
+                writer.add_graph(module, example)
+            except Exception as error:  # whatever the model's own forward raises
+                reason = (str(error).splitlines() or [""])[0]
+                raise ModelError(
+                    f"the graph of {type(module).__name__} cannot be drawn: tracing it with an "
+                    f"input of shape {tuple(example.shape)} raised {type(error).__name__}: {reason}"
+                ) from error
+        (written,) = Path(scratch).iterdir()
+        folder.mkdir(exist_ok=True)
+        _remove_events(folder)
+        written.replace(folder / written.name)
+
+
+def _safe(name: str) -> str:
+    text = unicodedata.normalize("NFC", name)
+    safe = _UNSAFE.sub("-", text).strip(" .")
+    safe = safe.encode("utf-8", "replace").decode()
+    if len(safe.encode()) > _MAX_NAME_BYTES:
+        safe = safe.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(" .")
+    if safe == text and not _RESERVED.fullmatch(safe):
+        return safe
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{safe} {digest}".strip()
+
+
+def _end_times(epochs: Sequence[EpochScalars], started: float) -> list[float]:
+    times, now = [], started
+    for epoch in epochs:
+        now += epoch.seconds
+        times.append(now)
+    return times
+
+
+def _scalar_events(
+    epochs: Sequence[EpochScalars], times: Sequence[float], fields: Mapping[str, str]
+) -> list[Event]:
+    """Return one event per epoch with the given fields under the given tags; without any, none."""
+    events = []
+    for epoch, time in zip(epochs, times, strict=True):
+        known = [(tag, getattr(epoch, field)) for field, tag in fields.items()]
+        values = [_scalar(tag, value) for tag, value in known if value is not None]
+        if values:
+            events.append(_event(time, epoch.epoch, values))
+    return events
+
+
+def _event(time: float, step: int, values: Sequence[Summary.Value]) -> Event:
+    return Event(wall_time=time, step=step, summary=Summary(value=values))
+
+
+def _scalar(tag: str, value: float) -> Summary.Value:
+    return Summary.Value(tag=tag, simple_value=value)
+
+
+def _known(metrics: Mapping[str, float | None]) -> Iterator[tuple[str, float]]:
+    return ((name, float(value)) for name, value in metrics.items() if value is not None)
+
+
+def _text(tag: str, text: str) -> Summary.Value:
+    tensor = _string_tensor(text.encode(), TensorShapeProto.Dim(size=1))
+    metadata = text_metadata.create_summary_metadata(display_name="", description="")
+    return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+
+
+def _layout() -> Summary.Value:
+    """Return the layout of the Custom Scalars tab; TensorBoard merges those of all runs."""
+    charts = [
+        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[f"^{tag}$"]))
+        for title, tag in (
+            ("loss, train and test", "loss"),
+            ("accuracy, train and test", "accuracy"),
+            ("learning rate", "learning_rate"),
+        )
+    ]
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="FoodVision", chart=charts)])
+    return Summary.Value(
+        tag=layout_metadata.CONFIG_SUMMARY_TAG,
+        metadata=layout_metadata.create_summary_metadata(),
+        tensor=_string_tensor(layout.SerializeToString()),
+    )
+
+
+def _string_tensor(content: bytes, *dims: TensorShapeProto.Dim) -> TensorProto:
+    shape = TensorShapeProto(dim=dims)
+    return TensorProto(dtype=DT_STRING, string_val=[content], tensor_shape=shape)
+
+
+def _session_start(hparams: Mapping[str, Any], started: float) -> Summary.Value:
+    info = plugin_data_pb2.SessionStartInfo(start_time_secs=started)
+    for name, value in hparams.items():
+        if isinstance(value, bool):
+            info.hparams[name].bool_value = value
+        elif isinstance(value, (int, float)) and math.isfinite(value):
+            info.hparams[name].number_value = value
+        else:
+            info.hparams[name].string_value = "none" if value is None else str(value)
+    return _session(hparams_metadata.SESSION_START_INFO_TAG, session_start_info=info)
+
+
+def _session_end(ended: float, *, succeeded: bool) -> Summary.Value:
+    status = api_pb2.STATUS_SUCCESS if succeeded else api_pb2.STATUS_FAILURE
+    info = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=ended)
+    return _session(hparams_metadata.SESSION_END_INFO_TAG, session_end_info=info)
+
+
+def _session(tag: str, **info: Any) -> Summary.Value:
+    content = plugin_data_pb2.HParamsPluginData(**info)
+    metadata: SummaryMetadata = hparams_metadata.create_summary_metadata(content)
+    return Summary.Value(tag=tag, metadata=metadata, tensor=hparams_metadata.NULL_TENSOR)
+
+
+def _config_table(config: Mapping[str, Any]) -> str:
+    rows = [(path, str(value)) for path, value in _flat(config)]
+    return markdown_table(("setting", "value"), rows, left=(0, 1))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _replace_events(folder: Path, events: Sequence[Event], started: float) -> None:
+    """Leave exactly one event file with `events` in the folder, or none without events."""
+    if not events:
+        _remove_events(folder)
+        return
+    first = Event(
+        wall_time=started,
+        file_version="brain.Event:2",
+        source_metadata=SourceMetadata(writer="foodvision.report.tensorboard"),
+    )
+    path = folder / f"events.out.tfevents.{int(started)}.foodvision"
+    with replacing(path) as neighbour, neighbour.open("wb") as file:
+        records = RecordWriter(file)
+        for event in (first, *events):
+            records.write(event.SerializeToString(deterministic=True))
+    _remove_events(folder, but=path)
+
+
+def _remove_events(folder: Path, *, but: Path | None = None) -> None:
+    for path in folder.glob("*tfevents*"):
+        if path != but:
+            path.unlink()
+
+
+@contextmanager
+def _traceable(module: torch.nn.Module) -> Iterator[None]:
+    """Hold a module in a state in which tracing it leaves no marks and gives one graph.
+
+    In training mode the forward passes would move BatchNorm's statistics; and attention's fast path
+    is taken without gradients only, so that the tracer's second pass would find another graph.
+    """
+    import torch
+
+    flags = [(part, part.training) for part in module.modules()]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for part, flag in flags:
+            part.training = flag
+
+
+@contextmanager
+def _tracing_quietly() -> Iterator[None]:
+    """Drop what does not touch a graph that is looked at and never run.
+
+    Tracing warns of branches in Python that the graph freezes, and of its own deprecation, while
+    torch's own writer of graphs still needs it.
+    """
+    from torch.jit import TracerWarning  # type: ignore[attr-defined]  # public, not declared so
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TracerWarning)
+        for category in (FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", category)
+        yield
