@@ -201,16 +201,17 @@ def compile_cells(cells: Sequence[Cell], facts: Facts) -> Graph:
                 spans=path,
                 image_sets=image_sets,
                 score_keys={
-                    part: score_key(chain.states[-1], images) for part, images in image_sets.items()
+                    part: score_key(chain.states[-1], images.digest)
+                    for part, images in image_sets.items()
                 },
             )
         )
     return Graph(cells=tuple(compiled), spans=spans)
 
 
-def score_key(state: str, images: ImageSet) -> str:
-    """Return the key of a state's score on a list of images."""
-    return digest({"stage": "score", "code": SCORE_VERSION, "state": state, "on": images.digest})
+def score_key(state: str, images_digest: str) -> str:
+    """Return the key of a state's score on the list of images with that digest."""
+    return digest({"stage": "score", "code": SCORE_VERSION, "state": state, "on": images_digest})
 
 
 def _chain(settings: CellSettings, facts: Facts) -> Chain:

@@ -76,7 +76,7 @@ class ScoreJob:
     @property
     def score_key(self) -> str:
         """Key of the score that the job makes."""
-        return score_key(self.key, self.images)
+        return score_key(self.key, self.images.digest)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Work:
         rows: pixels first, then features.
         training: parents before children.
         scoring: after training.
-        hits: number of finished stages that cells use.
+        hits: kind and key of each finished stage that cells use.
         predicted: what executing it will count.
         naive: what training each cell alone, without sharing, would count.
         waiting: per cell id, keys of the jobs that it waits for; cells that wait for none are done.
@@ -144,7 +144,7 @@ class Work:
     rows: tuple[RowsJob, ...]
     training: tuple[TrainJob, ...]
     scoring: tuple[ScoreJob, ...]
-    hits: int
+    hits: tuple[tuple[str, str], ...]
     predicted: Tally
     naive: Tally
     waiting: Mapping[str, tuple[str, ...]]
@@ -176,7 +176,7 @@ def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = 
         rows=rows,
         training=training,
         scoring=scoring,
-        hits=len(planner.hits),
+        hits=tuple(sorted(planner.hits)),
         predicted=_predict(rows, training, scoring),
         naive=_naive(graph),
         waiting={cell_id: tuple(keys) for cell_id, keys in planner.waiting.items()},
@@ -193,7 +193,7 @@ class _Planner:
         self.scored: dict[str, list[ImageSet]] = {}
         self.replays: set[str] = set()
         self.score_jobs: dict[str, ScoreJob] = {}
-        self.hits: set[str] = set()
+        self.hits: set[tuple[str, str]] = set()
         self.waiting: dict[str, dict[str, None]] = {}
 
     def demand(self, compiled: CompiledCell) -> None:
@@ -206,7 +206,7 @@ class _Planner:
         """Plan the spans behind the deepest state of the chain that exists or will exist."""
         states = compiled.chain.states
         if self.finished.has("train", states[-1]):
-            self.hits.add(states[-1])
+            self.hits.add(("train", states[-1]))
             return
         reached = next(
             (
@@ -217,7 +217,7 @@ class _Planner:
             0,
         )
         if reached and states[reached - 1] not in self.jobs:
-            self.hits.add(states[reached - 1])
+            self.hits.add(("train", states[reached - 1]))
         for key in compiled.spans:
             span = self.graph.spans[key]
             if span.last_epoch > reached:
@@ -246,9 +246,9 @@ class _Planner:
     def _score_finished(self, compiled: CompiledCell, epoch: int, images: ImageSet) -> int:
         chain = compiled.chain
         held = self.finished.span(chain.states[epoch - 1])
-        whole = score_key(held.key, images)
+        whole = score_key(held.key, images.digest)
         if self.finished.has("score", whole):
-            self.hits.add(whole)
+            self.hits.add(("score", whole))
         elif held.keeps_every_state:
             every = tuple(range(held.first_epoch, held.last_epoch + 1))
             self._score_kept(compiled, ScoreJob(held.key, chain, held, every, images))
@@ -264,8 +264,8 @@ class _Planner:
         key = compiled.chain.states[epoch - 1]
         if key != compiled.final or key == held.key:
             return
-        if self.finished.has("score", score_key(key, images)):
-            self.hits.add(score_key(key, images))
+        if self.finished.has("score", score_key(key, images.digest)):
+            self.hits.add(("score", score_key(key, images.digest)))
         else:
             self._score_kept(compiled, ScoreJob(key, compiled.chain, held, (epoch,), images))
 

@@ -84,7 +84,7 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         wanted = [
             images
             for images in job.scored
-            if not site.store.has("score", score_key(span.key, images))
+            if not site.store.has("score", score_key(span.key, images.digest))
         ]
         if not (is_new or wanted):
             return Tally()
@@ -263,7 +263,7 @@ def _json_row(result: EpochResult) -> dict[str, Any]:
 
 
 def _write_score(store: Store, state: str, score: _Scores) -> None:
-    key = score_key(state, score.images)
+    key = score_key(state, score.images.digest)
     if score.logits is None or store.has("score", key):
         return
     inputs = {"state": state, "on": score.images.digest}

@@ -1,0 +1,107 @@
+"""What a flow run shows in Prefect's pages: what it will do, the leaderboard, the pictures."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from foodvision.report.tables import markdown_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from foodvision.plan.work import Tally
+
+_WORK = {
+    "epochs": "epochs trained",
+    "steps": "optimiser steps",
+    "train_images": "images trained on",
+    "prefix_images": "images through a frozen prefix",
+    "decoded_images": "images decoded",
+    "scored_images": "images scored",
+    "bytes_written": "bytes of rows written",
+}
+_COLUMNS = (
+    "rank",
+    "label",
+    "test_accuracy",
+    "test_loss",
+    "seconds_alone",
+    "seconds_paid",
+    "params_trainable",
+    "status",
+)
+
+
+def show_work(plan_name: str, *, naive: Tally, predicted: Tally, counted: Tally | None) -> None:
+    """Show what each cell alone would cost, what the run will do, and then what it did."""
+    columns = {"each cell alone": naive, "predicted": predicted}
+    if counted is not None:
+        columns["counted"] = counted
+    rows = [
+        [words, *(f"{getattr(tally, name):,}" for tally in columns.values())]
+        for name, words in _WORK.items()
+    ]
+    create_markdown_artifact(
+        markdown_table(["work", *columns], rows, left=(0,)),
+        key=f"{_slug(plan_name)}-work",
+        description=f"What running {plan_name} takes",
+    )
+
+
+def show_leaderboard(plan_name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show the ranking as a table."""
+    table = [{column: _cell(row[column]) for column in _COLUMNS} for row in rows]
+    create_table_artifact(
+        table=table, key=f"{_slug(plan_name)}-leaderboard", description=f"Ranking of {plan_name}"
+    )
+
+
+def show_pictures(plan_name: str, pictures: Mapping[str, Path]) -> None:
+    """Show the best model's pictures, the files themselves inside the page."""
+    parts = [f"## {plan_name}: the best model"]
+    for name, path in pictures.items():
+        encoded = base64.b64encode(path.read_bytes()).decode()
+        parts.append(f"![{name}](data:image/png;base64,{encoded})")
+    create_markdown_artifact(
+        "\n\n".join(parts),
+        key=f"{_slug(plan_name)}-best",
+        description=f"The best model of {plan_name}",
+    )
+
+
+class ProgressArtifact:
+    """A bar on the flow run's page: how many of its task runs are done."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._id: UUID | None = None
+        if total:
+            created = create_progress_artifact(progress=0.0, description="Missing stages computed")
+            self._id = created if isinstance(created, UUID) else None
+
+    def advance(self) -> None:
+        """Say that one more task run is done."""
+        self._done += 1
+        if self._id is not None:
+            update_progress_artifact(self._id, progress=100.0 * self._done / self._total)
+
+
+def _cell(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _slug(name: str) -> str:
+    """Return the name in the letters that Prefect allows in an artifact's key."""
+    kept = "".join(char if char.isascii() and char.isalnum() else "-" for char in name.lower())
+    return "-".join(filter(None, kept.split("-"))) or f"plan-{name.encode().hex()[:16]}"

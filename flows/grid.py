@@ -1,0 +1,118 @@
+"""The flow `foodvision`, deployed as `foodvision/grid`: a plan in, a ranked table out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.crashes import mark_crashed, marked_run
+from flows.run import Run, RunOutcome
+from flows.watching import current_watcher, watched_by
+from foodvision.home import Home
+from foodvision.plan.load import load_plan
+from tasks.journal import Journal, journals, read_journal
+from tasks.loading import load_run
+from tasks.records import latest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from foodvision.progress import Progress
+
+
+def _run_name() -> str:
+    plan = runtime.flow_run.parameters["plan"]
+    if isinstance(plan, dict):
+        return str(plan.get("name", "plan"))
+    return "plan" if "\n" in plan else Path(plan).stem
+
+
+@flow(name="foodvision", flow_run_name=_run_name, persist_result=False)
+def grid(
+    plan: str | dict[str, Any],
+    set: dict[str, Any] | list[str] | None = None,  # noqa: A002 - the parameter's public name
+    home: str | None = None,
+    refresh: bool = False,
+) -> State[Any]:
+    """Run a plan.
+
+    Args:
+        plan: path of a plan, its YAML text, or the plan as a mapping.
+        set: overrides, `{"base.epochs": 3}` or `["base.epochs=3"]`.
+        home: folder for everything that is kept; by default `FOODVISION_HOME`.
+        refresh: ask the sources again whether their data changed.
+    """
+    place = Home(Path(home).absolute()) if home else Home.current()
+    overrides = _overrides(set)
+    run = Run(
+        load_plan(_source(plan), overrides),
+        place,
+        run_id=runtime.flow_run.id or str(uuid4()),
+        overrides=overrides,
+        progress=current_watcher(),
+    )
+    _close_crashed(place)
+    with marked_run(place, run.run_id):
+        outcome = run.execute(refresh=refresh)
+    message = f"{outcome.cells - len(outcome.failures)} of {outcome.cells} cells completed"
+    made = Failed if outcome.failures else Completed
+    return made(message=message, data=outcome)
+
+
+def run_plan(
+    plan: str | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    home: Home,
+    refresh: bool = False,
+    progress: Progress,
+) -> RunOutcome:
+    """Run a plan here and now, as `prefect deployment run foodvision/grid` would.
+
+    Prefect must be set to a server (see `flows.server`).
+
+    Raises:
+        FoodVisionError: the plan is bad, or its data cannot be had.
+    """
+    with watched_by(progress):
+        state = grid(
+            plan if isinstance(plan, str) else dict(plan),
+            set=list(overrides),
+            home=str(home.root),
+            refresh=refresh,
+            return_state=True,
+        )
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, RunOutcome):
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    raise RuntimeError(f"the flow ended as {state.name} without an outcome: {state.message}")
+
+
+def _source(plan: str | dict[str, Any]) -> Path | str | dict[str, Any]:
+    if isinstance(plan, str) and "\n" not in plan:
+        return Path(plan)
+    return plan
+
+
+def _overrides(given: dict[str, Any] | list[str] | None) -> list[str]:
+    if isinstance(given, dict):
+        return [f"{path}={json.dumps(value)}" for path, value in given.items()]
+    return list(given or ())
+
+
+def _close_crashed(home: Home) -> None:
+    """Close the journals of runs whose process died, so that nothing reads `running` for ever."""
+    gone = mark_crashed(home)
+    for path in journals(home.journals) if gone else ():
+        events = read_journal(path)
+        if events and events[0]["run_id"] in gone and latest(events, "finished") is None:
+            Journal(path).write("finished", status="crashed", counted={}, wall_seconds=None)
+            load_run(path, home)

@@ -1,0 +1,376 @@
+"""One run of a plan: from cells to a ranked table, step by step."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from prefect.utilities.annotations import quote
+
+from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
+from foodvision.data.datasets import Dataset, fetch_dataset, known_dataset
+from foodvision.hashing import canonical_json
+from foodvision.plan.expand import Cell, expand
+from foodvision.plan.graph import CompiledCell, Graph, compile_cells
+from foodvision.plan.lint import lint
+from foodvision.plan.work import Tally, Work, plan_work
+from foodvision.store import Store
+from tasks.facts import LibraryFacts
+from tasks.finished import StoreFinished
+from tasks.jobs import plan_tasks
+from tasks.journal import Journal
+from tasks.loading import load_run
+from tasks.outcomes import Ledger
+from tasks.prefect_tasks import compute, report_hits, step
+from tasks.publishing import Publisher
+from tasks.ranking import rank_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from foodvision.home import Home
+    from foodvision.plan.schema import Plan
+    from foodvision.progress import Progress
+
+logger = logging.getLogger("foodvision.run")
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What a run came to.
+
+    Attributes:
+        run_id: the flow run's id.
+        plan_name: name of the plan.
+        cells: number of cells.
+        failures: label and error of each cell that failed.
+        naive: work that each cell alone would have been.
+        predicted: work that the compiler predicted.
+        counted: work that was done.
+        hits: number of stages found in the store.
+        wall_seconds: of the whole run.
+        leaderboard: rows of the ranking, best first.
+        pictures: paths by name.
+    """
+
+    run_id: str
+    plan_name: str
+    cells: int
+    failures: Mapping[str, str]
+    naive: Tally
+    predicted: Tally
+    counted: Tally
+    hits: int
+    wall_seconds: float
+    leaderboard: Sequence[Mapping[str, Any]]
+    pictures: Mapping[str, Path]
+
+
+class Run:
+    """Executes a plan once; every step is a Prefect task run or a few lines here."""
+
+    def __init__(
+        self, plan: Plan, home: Home, *, run_id: str, overrides: Sequence[str], progress: Progress
+    ) -> None:
+        self.plan = plan
+        self.home = home
+        self.run_id = run_id
+        self.cells = expand(plan)
+        self.store = Store(home.store)
+        self._overrides = overrides
+        self._progress = progress
+        self._started = time.perf_counter()
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self._journal_path = home.journals / f"{stamp}-{run_id}.jsonl"
+        self.journal = Journal(self._journal_path)
+        self.ledger = Ledger(self.journal)
+
+    def execute(self, *, refresh: bool) -> RunOutcome:
+        """Run the plan.
+
+        Args:
+            refresh: ask the sources again whether their data changed.
+        """
+        self._open_journal()
+        try:
+            outcome = self._execute(refresh=refresh)
+        except BaseException:
+            self._close_journal("failed")
+            raise
+        return outcome
+
+    def _execute(self, *, refresh: bool) -> RunOutcome:
+        datasets = self._fetch(refresh=refresh)
+        facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
+        graph = compile_cells(self.cells, facts)
+        self._warn(graph)
+        finished = StoreFinished(self.store)
+        work = plan_work(graph, finished, features_bytes=self.plan.limits.features_bytes)
+        device = facts.device(self.cells[0].settings)
+        self._note_compiled(graph, work, device=device.name)
+        show_work(self.plan.name, naive=work.naive, predicted=work.predicted, counted=None)
+        self._compute(graph, work, device=device.name)
+        publisher = Publisher(self.plan, self.home, self.store, device=device.name)
+        failures = self._finish_cells(graph, work, publisher)
+        self._close_journal("failed" if failures else "completed")
+        leaderboard = self._load()
+        if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
+            leaderboard = self._load()
+        show_leaderboard(self.plan.name, leaderboard)
+        pictures = self._draw(publisher, leaderboard)
+        if not work.is_empty:
+            show_work(
+                self.plan.name,
+                naive=work.naive,
+                predicted=work.predicted,
+                counted=self.ledger.counted,
+            )
+        return RunOutcome(
+            run_id=self.run_id,
+            plan_name=self.plan.name,
+            cells=len(self.cells),
+            failures=failures,
+            naive=work.naive,
+            predicted=work.predicted,
+            counted=self.ledger.counted,
+            hits=len(work.hits),
+            wall_seconds=time.perf_counter() - self._started,
+            leaderboard=leaderboard,
+            pictures=pictures,
+        )
+
+    # -- data ---------------------------------------------------------------------------------
+
+    def _fetch(self, *, refresh: bool) -> dict[str, Dataset]:
+        """Return the data sets that cells use; only what is not known, or may have changed, asks."""
+        names = dict.fromkeys(
+            name
+            for cell in self.cells
+            for name in (cell.settings.data.name, cell.settings.test.name)
+        )
+        return {name: self._fetch_one(name, refresh=refresh) for name in names}
+
+    def _fetch_one(self, name: str, *, refresh: bool) -> Dataset:
+        wanted = self.plan.data[name]
+        about: dict[str, Any] = {
+            "store": self.store,
+            "home": self.home,
+            "base": self.plan.folder,
+            "split": wanted.split,
+            "sha256": wanted.sha256,
+            "on_bad_image": wanted.on_bad_image,
+        }
+        started = time.perf_counter()
+        dataset = None if refresh else known_dataset(wanted.source, **about)
+        is_hit = dataset is not None
+        if dataset is None:
+            fetch = partial(
+                fetch_dataset, wanted.source, progress=self._progress, refresh=refresh, **about
+            )
+            dataset = step(f"fetch {name}", quote(fetch))
+        entry = self.store.get("dataset", dataset.key)
+        self.journal.write(
+            "dataset",
+            name=name,
+            key=dataset.key,
+            source=wanted.source,
+            is_hit=is_hit,
+            seconds=time.perf_counter() - started,
+            bytes=entry.size_bytes,
+        )
+        return dataset
+
+    # -- stages -------------------------------------------------------------------------------
+
+    def _compute(self, graph: Graph, work: Work, *, device: str) -> None:
+        if work.hits:
+            report_hits(len(work.hits))
+        if work.is_empty:
+            return
+        import torch
+
+        from foodvision.stages.site import Site
+
+        site = Site(self.store, self.home, self.plan.folder, torch.device(device), self._progress)
+        groups = plan_tasks(graph, work, site)
+        bar = self._progress.begin("cells", total=len(graph.cells), unit="cells")
+        artifact = ProgressArtifact(len(groups))
+        done: set[str] = set()
+        for group in groups:
+            named = compute.with_options(name=group.kind)
+            named(group.label, quote(group), quote(self.ledger), return_state=True)
+            artifact.advance()
+            ready = self._ready(graph, work) - done
+            done |= ready
+            bar.advance(len(ready))
+        bar.close()
+
+    def _ready(self, graph: Graph, work: Work) -> set[str]:
+        settled = self.ledger.finished | self.ledger.failures.keys()
+        return {
+            compiled.cell.cell_id
+            for compiled in graph.cells
+            if settled.issuperset(work.waiting[compiled.cell.cell_id])
+        }
+
+    # -- cells --------------------------------------------------------------------------------
+
+    def _finish_cells(self, graph: Graph, work: Work, publisher: Publisher) -> dict[str, str]:
+        """Save what the plan asks to be saved; return label and error of the cells that failed."""
+        failures: dict[str, str] = {}
+        whole: list[CompiledCell] = []
+        for compiled in graph.cells:
+            error = self.ledger.failure(work.waiting[compiled.cell.cell_id])
+            if error is None:
+                whole.append(compiled)
+                continue
+            failures[compiled.cell.label] = error
+            self._note_cell(compiled.cell, status="failed", error=error)
+        unpublished = publisher.missing(whole)
+        if unpublished:
+            step(f"save {len(unpublished)} cells", quote(partial(publisher.publish, unpublished)))
+        for compiled in whole:
+            self._note_cell(
+                compiled.cell,
+                status=publisher.status(compiled),
+                model_path=publisher.saved_path(compiled),
+            )
+        return failures
+
+    def _load(self) -> list[dict[str, Any]]:
+        step("load the warehouse", quote(partial(load_run, self._journal_path, self.home)))
+        return rank_cells(self.plan, self.cells, self.home)
+
+    def _save_best(
+        self, graph: Graph, publisher: Publisher, leaderboard: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Save the winner's model if it is not saved yet; return whether anything changed."""
+        best = leaderboard[0]["cell_id"] if leaderboard[0]["rank"] else None
+        for compiled in graph.cells:
+            if compiled.cell.cell_id == best and publisher.saved_path(compiled) is None:
+                path = step("save the best model", quote(partial(publisher.save, compiled)))
+                status = publisher.status(compiled)
+                self._note_cell(compiled.cell, status=status, model_path=path)
+                return True
+        return False
+
+    def _draw(
+        self, publisher: Publisher, leaderboard: Sequence[Mapping[str, Any]]
+    ) -> Mapping[str, Path]:
+        if not any(row["rank"] for row in leaderboard):
+            return {}
+        drawn = publisher.drawn(leaderboard)
+        if drawn is None:
+            draw = partial(publisher.draw, leaderboard)
+            drawn = step("draw the best model", quote(draw))
+            show_pictures(self.plan.name, drawn)
+        return drawn
+
+    # -- journal ------------------------------------------------------------------------------
+
+    def _open_journal(self) -> None:
+        self.journal.write(
+            "started",
+            run_id=self.run_id,
+            plan_id=self.plan.plan_id,
+            plan_name=self.plan.name,
+            description=self.plan.description,
+            plan_json=canonical_json(self.plan.to_json()),
+            source_path=str(self.plan.source_path) if self.plan.source_path else None,
+            set=list(self._overrides),
+            cells=len(self.cells),
+            environment=_environment(),
+            plan_cells=[_describe_cell(cell) for cell in self.cells],
+        )
+
+    def _note_compiled(self, graph: Graph, work: Work, *, device: str) -> None:
+        self.journal.write(
+            "compiled",
+            device=device,
+            naive=asdict(work.naive),
+            predicted=asdict(work.predicted),
+            hits=[list(hit) for hit in work.hits],
+            cells=[_describe_compiled(compiled) for compiled in graph.cells],
+        )
+
+    def _note_cell(
+        self, cell: Cell, *, status: str, error: str | None = None, model_path: Path | None = None
+    ) -> None:
+        self.journal.write(
+            "cell",
+            cell_id=cell.cell_id,
+            status=status,
+            error=error,
+            model_path=str(model_path) if model_path else None,
+        )
+
+    def _close_journal(self, status: str) -> None:
+        self.journal.write(
+            "finished",
+            status=status,
+            counted=asdict(self.ledger.counted),
+            wall_seconds=time.perf_counter() - self._started,
+        )
+
+    def _warn(self, graph: Graph) -> None:
+        images = {
+            (images.dataset, images.part): images.images
+            for compiled in graph.cells
+            for images in (compiled.chain.root.train, *compiled.image_sets.values())
+        }
+        del images
+        for warning in lint(self.plan, self.cells):
+            logger.warning("%s", warning)
+
+
+def _describe_cell(cell: Cell) -> dict[str, Any]:
+    return {
+        "cell_id": cell.cell_id,
+        "label": cell.label,
+        "position": cell.position,
+        "axes": dict(cell.axes),
+        "settings": cell.settings.model_dump(mode="json"),
+    }
+
+
+def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
+    root = compiled.chain.root
+    images = {image for images in compiled.image_sets.values() for image in images.images}
+    return {
+        "cell_id": compiled.cell.cell_id,
+        "final": compiled.final,
+        "result_key": compiled.result_key,
+        "scores": {
+            part: {"key": compiled.score_keys[part], "on": images.digest}
+            for part, images in compiled.image_sets.items()
+        },
+        "recipes": [
+            {
+                "kind": root.recipe.kind,
+                "key": root.recipe.key,
+                "images": len(images | set(root.train.images)),
+            }
+        ],
+        "params_total": root.architecture.params_total,
+        "params_trainable": root.architecture.params_trainable,
+        "model_bytes": root.architecture.model_bytes,
+    }
+
+
+def _environment() -> dict[str, Any]:
+    packages = ("foodvision", "torch", "torchvision", "prefect", "duckdb", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "packages": {package: version(package) for package in packages},
+    }

@@ -1,0 +1,276 @@
+"""The compiler's facts: asked of torch once, then kept per library version.
+
+A plan that was run before is compiled without importing torch: data sets are known by their
+sources' fingerprints, architectures, transforms and devices from files under `home.facts`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foodvision.data.selection import select
+from foodvision.errors import PlanError
+from foodvision.hashing import digest, file_sha256
+from foodvision.plan.facts import Architecture, ImageSet, Part
+from tasks.devices import Device, machine_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from foodvision.data.datasets import Dataset
+    from foodvision.home import Home
+    from foodvision.plan.schema import CellSettings, DataChoice
+
+# Raised by hand when the meaning of a kept fact changes.
+FACTS_VERSION = 1
+
+_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+class FactsFolder:
+    """Small JSON files, one per question."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._read: dict[str, Any] = {}
+
+    def ask(self, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
+        """Return the kept answer to a question, or find it out and keep it."""
+        key = digest({"version": FACTS_VERSION, **question})
+        if key not in self._read:
+            self._read[key] = self._from_disk(key, question, answer)
+        return self._read[key]
+
+    def _from_disk(self, key: str, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
+        path = self._folder / f"{key}.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["answer"]
+        except (OSError, ValueError, KeyError):
+            found = answer()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        text = json.dumps({"question": dict(question), "answer": found}, indent=1)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+        return found
+
+
+class LibraryFacts:
+    """Answers the compiler's questions for one plan."""
+
+    def __init__(self, *, home: Home, base: Path, datasets: Mapping[str, Dataset]) -> None:
+        self._folder = FactsFolder(home.facts)
+        self._base = base
+        self._datasets = datasets
+        self._image_sets: dict[tuple[Any, ...], ImageSet] = {}
+        self._weights: dict[tuple[str, str], str | None] = {}
+
+    def device(self, settings: CellSettings) -> Device:
+        """Return the device that the cell's `device` means here."""
+
+        def ask() -> dict[str, str]:
+            from tasks.devices import find_device
+
+            found = find_device(settings.device)
+            return {"kind": found.kind, "capability": found.capability, "name": found.name}
+
+        question = {
+            "about": "device",
+            "device": settings.device,
+            "torch": _version("torch"),
+            "machine": _fingerprint(),
+        }
+        return Device(**self._folder.ask(question, ask))
+
+    def environment(self, settings: CellSettings) -> Mapping[str, Any]:
+        """Return what acts on the bits besides the recipe."""
+        device = self.device(settings)
+        return {
+            "torch": _version("torch"),
+            "torchvision": _version("torchvision"),
+            "device": device.kind,
+            "capability": device.capability,
+            "precision": settings.precision,
+            "threads": settings.threads,
+        }
+
+    def decoder(self) -> Mapping[str, Any]:
+        """Return the versions of what turns files into pixels."""
+        return {"pillow": _version("pillow")}
+
+    def image_set(self, settings: CellSettings, part: Part) -> ImageSet:
+        """Return the images of one part of the cell."""
+        choice = settings.test if part == "test" else settings.data
+        share = _share(choice, part, settings.valid)
+        identity = (choice.name, part, share)
+        if identity not in self._image_sets:
+            dataset = self._datasets[choice.name]
+            arguments: dict[str, Any] = dict(share)
+            selection = select(dataset, part, **arguments)
+            self._image_sets[identity] = ImageSet(
+                digest=selection.digest,
+                images=tuple(selection.sha256),
+                dataset=dataset.key,
+                part=part,
+                classes=dataset.classes,
+                share=share,
+            )
+        return self._image_sets[identity]
+
+    def transform(self, settings: CellSettings) -> Mapping[str, Any]:
+        """Return the resolved transform."""
+        if settings.transform == "auto":
+            return self._weights_transform(settings)
+        chosen = settings.transform
+        mean, std = _normalisation(chosen.normalize, chosen.channels)
+        return {
+            "size": chosen.size,
+            "resize_to": _resize_to(chosen.resize, chosen.resize_to, chosen.size),
+            "interpolation": chosen.interpolation,
+            "channels": chosen.channels,
+            "mean": mean,
+            "std": std,
+        }
+
+    def weights_digest(self, settings: CellSettings) -> str | None:
+        """Return the sha256 of the weights file."""
+        asked = (settings.model.arch, settings.model.weights)
+        if settings.model.weights == "none":
+            return None
+        if asked not in self._weights:
+            self._weights[asked] = self._find_weights(settings)
+        return self._weights[asked]
+
+    def architecture(self, settings: CellSettings, *, classes: int) -> Architecture:
+        """Return the model's shape."""
+        transform = self.transform(settings)
+        model = settings.model
+        question = {
+            "about": "architecture",
+            "arch": model.arch,
+            "hidden": model.hidden,
+            "dropout": model.dropout,
+            "freeze": model.freeze,
+            "batchnorm": model.batchnorm,
+            "has_weights": model.weights != "none",
+            "classes": classes,
+            "channels": transform["channels"],
+            "size": transform["size"],
+            "torch": _version("torch"),
+            "torchvision": _version("torchvision"),
+        }
+
+        def ask() -> dict[str, Any]:
+            from foodvision.models.facts import describe
+
+            return describe(
+                model.arch,
+                num_classes=classes,
+                freeze=model.freeze,
+                has_weights=model.weights != "none",
+                channels=transform["channels"],
+                size=transform["size"],
+                dropout=model.dropout,
+                hidden=model.hidden,
+            ).to_json()
+
+        found = self._folder.ask(question, ask)
+        return Architecture(
+            blocks=tuple(found["blocks"]),
+            frozen_count=found["frozen_count"],
+            prefix_count=found["prefix_count"],
+            feature_shape=tuple(found["feature_shape"]),
+            params_total=found["params_total"],
+            params_trainable=found["params_trainable"],
+            model_bytes=found["model_bytes"],
+        )
+
+    def _weights_transform(self, settings: CellSettings) -> Mapping[str, Any]:
+        def ask() -> dict[str, Any]:
+            from foodvision.models.weights import entry_transform
+
+            return entry_transform(settings.model.arch, settings.model.weights)
+
+        question = {
+            "about": "transform",
+            "arch": settings.model.arch,
+            "weights": settings.model.weights,
+            "torchvision": _version("torchvision"),
+        }
+        found: Mapping[str, Any] = self._folder.ask(question, ask)
+        return found
+
+    def _find_weights(self, settings: CellSettings) -> str | None:
+        """Find the file (this may download it), and its digest by its path, size and time."""
+
+        def ask_path() -> str:
+            from foodvision.models.weights import find_weights
+
+            model = settings.model
+            found = find_weights(
+                model.arch, model.weights, base=self._base, sha256=model.weights_sha256
+            )
+            return str(found.path)
+
+        question = {
+            "about": "weights file",
+            "arch": settings.model.arch,
+            "weights": os.path.expandvars(settings.model.weights),
+            "sha256": settings.model.weights_sha256,
+            "base": str(self._base),
+            "torch_home": os.environ.get("TORCH_HOME", ""),
+            "torchvision": _version("torchvision"),
+        }
+        path = Path(self._folder.ask(question, ask_path))
+        if not path.is_file():
+            path = Path(ask_path())  # it has moved since: find it again, or say why not
+        about = path.stat()
+        identity = {
+            "about": "weights digest",
+            "path": str(path),
+            "bytes": about.st_size,
+            "modified": about.st_mtime_ns,
+        }
+        found: str = self._folder.ask(identity, lambda: file_sha256(path))
+        return found
+
+
+def _share(choice: DataChoice, part: Part, valid: float) -> tuple[tuple[str, Any], ...]:
+    whole = {"valid": valid, "fraction": choice.fraction, "count": choice.count}
+    if part == "valid":
+        whole = {"valid": valid, "fraction": None, "count": None}
+    if part == "test":
+        whole["valid"] = 0
+    return tuple(whole.items())
+
+
+def _resize_to(resize: str, resize_to: int | None, size: int) -> int | None:
+    return None if resize == "squash" else (resize_to or size)
+
+
+def _normalisation(normalize: Any, channels: int) -> tuple[list[float], list[float]]:
+    if normalize == "none":
+        return [0.0] * channels, [1.0] * channels
+    if normalize == "imagenet":
+        if channels != 3:
+            raise PlanError(
+                f"transform.normalize: imagenet has 3 channels, found channels: {channels}. "
+                "Use `normalize: none` or give `{mean: [...], std: [...]}`."
+            )
+        return _IMAGENET["mean"], _IMAGENET["std"]
+    return list(normalize.mean), list(normalize.std)
+
+
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    return digest(machine_fingerprint())
+
+
+@lru_cache(maxsize=8)
+def _version(package: str) -> str:
+    return version(package)

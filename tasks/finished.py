@@ -1,0 +1,64 @@
+"""What the store holds, as the compiler asks for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Literal
+
+from foodvision.data.bank import Bank
+from foodvision.plan.work import FinishedSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from foodvision.plan.graph import Recipe
+    from foodvision.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class StoreFinished:
+    """Answers from the store; a damaged entry is set aside, with a warning, and counts as missing.
+
+    Presence and sizes are looked at here; `foodvision store verify` reads every byte.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sound: dict[tuple[str, str], bool] = {}
+
+    def has(self, kind: Literal["train", "score"], key: str) -> bool:
+        """Say whether a stage is finished and sound."""
+        if (kind, key) not in self._sound:
+            self._sound[kind, key] = self._store.has(kind, key) and self._is_sound(kind, key)
+        return self._sound[kind, key]
+
+    def span(self, key: str) -> FinishedSpan:
+        """Return the finished span that holds the state `key`."""
+        entry = self._store.get("train", key)
+        notes = entry.notes
+        return FinishedSpan(
+            key=notes["states"][-1],
+            parent=notes["parent"],
+            first_epoch=notes["first_epoch"],
+            last_epoch=notes["last_epoch"],
+            keeps_every_state=notes["keeps_every_state"],
+        )
+
+    def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
+        """Return the images that have no row under the recipe, once each."""
+        bank = Bank(self._store, recipe.kind, recipe.key, recipe.row_shape, recipe.dtype)
+        return bank.missing(images)
+
+    def _is_sound(self, kind: str, key: str) -> bool:
+        problems = self._store.verify(kind, key, checksums=False)
+        if problems:
+            kept = self._store.set_aside(kind, key)
+            logger.warning(
+                "%s %s is damaged and is computed again (%s); what was there lies in %s",
+                kind,
+                key[:12],
+                problems[0],
+                kept,
+            )
+        return not problems

@@ -1,0 +1,173 @@
+"""From planned work to jobs: what to do, what each needs first, and how jobs share task runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tasks.outcomes import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from foodvision.plan.graph import CompiledCell, Graph, Recipe
+    from foodvision.plan.work import RowsJob, ScoreJob, Tally, TrainJob, Work
+    from foodvision.stages.site import Site
+
+# Heads on cached rows train in milliseconds: so many bytes of rows may pass through them in one
+# task run, which makes a task run worth about a second.
+GROUP_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class TaskGroup:
+    """Jobs that go into one task run.
+
+    Attributes:
+        kind: of the jobs.
+        label: names the task run for people.
+        jobs: in an order that they can be done in.
+    """
+
+    kind: str
+    label: str
+    jobs: tuple[Job, ...]
+
+
+def plan_tasks(graph: Graph, work: Work, site: Site) -> list[TaskGroup]:
+    """Return the task runs of a run, in an order that they can be done in."""
+    maker = _JobMaker(graph, work, site)
+    groups = [_alone(maker.rows(job)) for job in work.rows if not job.live]
+    groups += _grouped([(job, maker.train(job)) for job in work.training])
+    if work.scoring:
+        scores = tuple(maker.score(job) for job in work.scoring)
+        groups.append(TaskGroup("score", f"score {len(scores)} states", scores))
+    return groups
+
+
+class _JobMaker:
+    def __init__(self, graph: Graph, work: Work, site: Site) -> None:
+        self._site = site
+        self._waiting = work.waiting
+        self._live = {job.recipe for job in work.rows if job.live}
+        self._rows = {job.recipe for job in work.rows if not job.live}
+        self._trained = {job.span.key for job in work.training}
+        self._by_recipe: dict[Recipe, list[CompiledCell]] = {}
+        self._by_key: dict[str, list[CompiledCell]] = {}
+        for compiled in graph.cells:
+            keys = work.waiting[compiled.cell.cell_id]
+            if keys:
+                self._by_recipe.setdefault(compiled.chain.root.recipe, []).append(compiled)
+            for key in keys:
+                self._by_key.setdefault(key, []).append(compiled)
+
+    def rows(self, job: RowsJob) -> Job:
+        from foodvision.stages.rows import compute_rows, describe
+
+        cells = self._askers(job.recipe)
+        root = cells[0].chain.root
+        pixels = job.recipe.pixels
+        return Job(
+            kind=job.recipe.kind,
+            key=job.recipe.key,
+            label=describe(job),
+            cells=_ids(cells),
+            needs=(pixels.key,) if pixels in self._rows and pixels is not None else (),
+            work=partial(
+                compute_rows, job, self._site, transform=root.transform, classes=root.classes
+            ),
+        )
+
+    def train(self, job: TrainJob) -> Job:
+        from foodvision.stages.training import describe, train_span
+
+        span, root = job.span, job.span.chain.root
+        cells = self._by_key.get(span.key, [])
+        parent = (span.parent,) if span.parent in self._trained and span.parent else ()
+        return Job(
+            kind="train",
+            key=span.key,
+            label=f"{describe(span)} · {_place(cells)}",
+            cells=_ids(cells),
+            needs=(*parent, *self._row_needs(root.recipe)),
+            work=partial(train_span, job, self._site, live=root.recipe in self._live),
+        )
+
+    def score(self, job: ScoreJob) -> Job:
+        root = job.chain.root
+        cells = self._by_key.get(job.score_key, [])
+        return Job(
+            kind="score",
+            key=job.score_key,
+            label=f"score {root.settings.model.arch} · {_place(cells)}",
+            cells=_ids(cells),
+            needs=self._row_needs(root.recipe),
+            work=partial(_score, job, self._site, root.recipe in self._live),
+        )
+
+    def _askers(self, recipe: Recipe) -> list[CompiledCell]:
+        return [
+            compiled
+            for asked, cells in self._by_recipe.items()
+            if recipe in (asked, asked.pixels)
+            for compiled in cells
+        ]
+
+    def _row_needs(self, recipe: Recipe) -> tuple[str, ...]:
+        sources = (recipe, recipe.pixels) if recipe in self._live else (recipe,)
+        return tuple(source.key for source in sources if source and source in self._rows)
+
+
+def _score(job: ScoreJob, site: Site, live: bool) -> Tally:
+    from foodvision.stages.training import score_states
+
+    return score_states(job, site, live=live)
+
+
+def _ids(cells: Iterable[CompiledCell]) -> tuple[str, ...]:
+    return tuple(compiled.cell.cell_id for compiled in cells)
+
+
+def _place(cells: Sequence[CompiledCell]) -> str:
+    """Name the cell that a job is for, or how many share it."""
+    if len(cells) == 1:
+        return cells[0].cell.label
+    names = {compiled.cell.settings.data.name for compiled in cells}
+    return f"{', '.join(sorted(names))} · {len(cells)} cells"
+
+
+def _alone(job: Job) -> TaskGroup:
+    return TaskGroup(job.kind, job.label, (job,))
+
+
+def _grouped(training: Sequence[tuple[TrainJob, Job]]) -> list[TaskGroup]:
+    """Put small siblings, heads on the same features, into one task run."""
+    groups: list[TaskGroup] = []
+    held: list[Job] = []
+    held_bytes, held_recipe = 0, None
+    for planned, job in training:
+        recipe, cost = planned.span.chain.root.recipe, _row_bytes(planned)
+        small = recipe.kind == "features" and cost < GROUP_BYTES
+        if held and (not small or recipe != held_recipe or held_bytes + cost > GROUP_BYTES):
+            groups.append(_group(held))
+            held, held_bytes = [], 0
+        if small:
+            held.append(job)
+            held_bytes, held_recipe = held_bytes + cost, recipe
+        else:
+            groups.append(_alone(job))
+    return [*groups, _group(held)] if held else groups
+
+
+def _row_bytes(planned: TrainJob) -> int:
+    root = planned.span.chain.root
+    images = len(root.train.images) + sum(len(scored.images) for scored in planned.scored)
+    return root.recipe.row_bytes * images * planned.span.epochs
+
+
+def _group(jobs: Sequence[Job]) -> TaskGroup:
+    if len(jobs) == 1:
+        return _alone(jobs[0])
+    arch = jobs[0].label.split(" · ")[0]
+    return TaskGroup(jobs[0].kind, f"{arch} · {len(jobs)} heads", tuple(jobs))

@@ -1,0 +1,360 @@
+"""What people hold in their hands: saved models, TensorBoard files, pictures of the best model.
+
+All of it can be made again from the store; what is there already and says the same is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foodvision.data.datasets import open_dataset
+from foodvision.hashing import digest
+from foodvision.report.files import replacing
+from tasks.records import chain_epochs, scored_epochs
+from warehouse import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from foodvision.home import Home
+    from foodvision.plan.graph import CompiledCell
+    from foodvision.plan.schema import Plan
+    from foodvision.stages.site import Site
+    from foodvision.store import Store
+
+Row = dict[str, Any]
+
+MARK = "result.json"
+_CURVES = 12
+_GRID_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Publishes one plan's results.
+
+    Attributes:
+        plan: the plan.
+        home: where the files go.
+        store: where the results lie.
+        device: torch's name of the device that models are built on.
+    """
+
+    plan: Plan
+    home: Home
+    store: Store
+    device: str
+
+    # -- cells --------------------------------------------------------------------------------
+
+    def missing(self, cells: Sequence[CompiledCell]) -> list[CompiledCell]:
+        """Return the cells whose files are not there, or are of another result."""
+        return [
+            compiled
+            for compiled in cells
+            if not self._is_tracked(compiled)
+            or (self.plan.save == "all" and not self._is_saved(compiled))
+        ]
+
+    def publish(self, cells: Sequence[CompiledCell]) -> None:
+        """Write TensorBoard files, and with `save: all` the model, of each cell."""
+        today = datetime.now(UTC).date()
+        for compiled in cells:
+            self._track(compiled, today)
+            if self.plan.save == "all" and not self._is_saved(compiled):
+                self.save(compiled)
+
+    def status(self, compiled: CompiledCell) -> str:
+        """Return `completed` or `diverged`."""
+        notes = self.store.get("train", compiled.final).notes
+        return "diverged" if notes["diverged"] else "completed"
+
+    # -- models -------------------------------------------------------------------------------
+
+    def model_path(self, compiled: CompiledCell) -> Path:
+        """Return where the cell's model is, or would be, saved."""
+        name = f"{_file_name(compiled.cell.label)}-{compiled.result_key[:8]}.pth"
+        return self.home.models / self.plan.name / name
+
+    def saved_path(self, compiled: CompiledCell) -> Path | None:
+        """Return the cell's saved model, `None` if there is none."""
+        return self.model_path(compiled) if self._is_saved(compiled) else None
+
+    def save(self, compiled: CompiledCell) -> Path:
+        """Save the cell's final model: a stock state dict, and its card beside it."""
+        from foodvision.models.saved import save_model
+        from foodvision.stages.training import load_state
+
+        root = compiled.chain.root
+        model = self._site.models.initial(root)
+        _, suffix = model.split(root.prefix_count)
+        load_state(self.store, compiled.final, suffix)
+        path = self.model_path(compiled)
+        save_model(path, model, card=self._card(compiled))
+        return path
+
+    def _is_saved(self, compiled: CompiledCell) -> bool:
+        path = self.model_path(compiled)
+        return path.is_file() and path.with_suffix(".json").is_file()
+
+    def _card(self, compiled: CompiledCell) -> Row:
+        cell, root = compiled.cell, compiled.chain.root
+        scores = {
+            part: self.store.get("score", key).notes["rows"][-1]
+            for part, key in compiled.score_keys.items()
+        }
+        return {
+            "plan": self.plan.name,
+            "plan_id": self.plan.plan_id,
+            "cell_id": cell.cell_id,
+            "label": cell.label,
+            "result_key": compiled.result_key,
+            "classes": list(root.train.classes),
+            "transform": dict(root.transform),
+            "settings": cell.settings.model_dump(mode="json"),
+            "metrics": {
+                f"{part}_{name}": row[name]
+                for part, row in scores.items()
+                for name in ("accuracy", "loss")
+            },
+            "digests": {
+                "weights": root.inputs["weights"],
+                "train_images": root.train.digest,
+                "test_images": compiled.image_sets["test"].digest,
+                "data": self.store.get("dataset", root.train.dataset).notes["digest"],
+            },
+            "environment": dict(root.inputs["environment"]),
+        }
+
+    @cached_property
+    def _site(self) -> Site:
+        import torch
+
+        from foodvision.stages.site import Site
+
+        return Site(self.store, self.home, self.plan.folder, torch.device(self.device))
+
+    # -- TensorBoard --------------------------------------------------------------------------
+
+    def _is_tracked(self, compiled: CompiledCell) -> bool:
+        if not self.home.runs.is_dir():
+            return False
+        return any(
+            _reads(self._run_folder(compiled, day) / MARK, compiled.result_key)
+            for day in _days(self.home.runs)
+        )
+
+    def _run_folder(self, compiled: CompiledCell, day: date) -> Path:
+        from foodvision.report.tensorboard import run_folder
+
+        axes = dict(compiled.cell.axes)
+        model = axes.pop("model", None) or compiled.cell.settings.model.arch
+        rest = " · ".join(part for part in compiled.cell.label.split(" · ") if part != model)
+        return run_folder(self.home.runs, day, self.plan.name, model, rest)
+
+    def _track(self, compiled: CompiledCell, today: date) -> None:
+        from foodvision.report.tensorboard import EpochScalars, write_cell
+
+        epochs = chain_epochs(self.store, compiled.final)
+        scores = {
+            part: scored_epochs(self.store, epochs, images.digest)
+            for part, images in compiled.image_sets.items()
+        }
+        rows = [_epoch_scalars(row, scores) for _, row in epochs]
+        folder = self._run_folder(compiled, today)
+        settings = compiled.cell.settings.model_dump(mode="json")
+        last = rows[-1]
+        write_cell(
+            folder,
+            epochs=[EpochScalars(**row) for row in rows],
+            config=settings,
+            hparams=_hparams(settings),
+            final={name: last[name] for name in ("test_accuracy", "test_loss", "train_loss")},
+            started_at=datetime.now(UTC),
+            succeeded=self.status(compiled) == "completed",
+        )
+        _write_text(folder / MARK, json.dumps({"result_key": compiled.result_key}))
+        self._draw_graph(compiled, today)
+
+    def _draw_graph(self, compiled: CompiledCell, today: date) -> None:
+        """Write the model's graph, once per architecture and day."""
+        from foodvision.report.tensorboard import graph_folder, write_graph
+
+        root = compiled.chain.root
+        folder = graph_folder(self.home.runs, today, self.plan.name, root.settings.model.arch)
+        if folder.exists():
+            return
+        import torch
+
+        model = self._site.models.initial(root)
+        size, channels = int(root.transform["size"]), int(root.transform["channels"])
+        example = torch.zeros(1, channels, size, size, device=self._site.device)
+        write_graph(folder, model.module, example)
+
+    # -- pictures -----------------------------------------------------------------------------
+
+    def drawn(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path] | None:
+        """Return the pictures if they show this leaderboard already, else `None`."""
+        if not _reads(self._pictures_folder / MARK, _board_digest(leaderboard)):
+            return None
+        paths = self._picture_paths()
+        return paths if all(path.is_file() for path in paths.values()) else None
+
+    def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+        """Draw the ranking, and the best model's curves, mistakes and predictions."""
+        from foodvision.report import pictures
+
+        paths = self._picture_paths()
+        best = leaderboard[0]
+        bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
+        pictures.ranking_bars(bars, paths["ranking"], metric=self.plan.rank.by.value)
+        pictures.learning_curves(self._curves(leaderboard), paths["learning curves"])
+        found = reading.predictions(self.home.warehouse, best["result_key"])
+        dataset = open_dataset(self.store, found[0].dataset_key)
+        pictures.confusion_matrix(
+            _confusion(found, dataset.classes), dataset.classes, paths["confusion matrix"]
+        )
+        title = f"{best['label']}: predictions on test images"
+        pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
+        _write_text(
+            self._pictures_folder / MARK, json.dumps({"result_key": _board_digest(leaderboard)})
+        )
+        return paths
+
+    @property
+    def _pictures_folder(self) -> Path:
+        return self.home.reports / self.plan.name
+
+    def _picture_paths(self) -> dict[str, Path]:
+        names = ("ranking", "learning curves", "confusion matrix", "predictions")
+        return {name: self._pictures_folder / f"{name.replace(' ', '_')}.png" for name in names}
+
+    def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
+        from foodvision.report.pictures import Curve
+
+        ranked = [row for row in leaderboard if row["rank"] is not None]
+        points: dict[str, list[reading.CurvePoint]] = {}
+        keys = [row["result_key"] for row in ranked]
+        for point in reading.curves(self.home.warehouse, keys):
+            points.setdefault(point.result_key, []).append(point)
+        return [
+            Curve(
+                label=row["label"],
+                split=split,
+                epochs=[point.epoch for point in points[row["result_key"]]],
+                loss=_values(points[row["result_key"]], f"{split}_loss"),
+                accuracy=_values(points[row["result_key"]], f"{split}_accuracy"),
+                is_best=row is ranked[0],
+            )
+            for row in ranked
+            for split in ("train", "test")
+        ]
+
+    def _images(self, found: Sequence[reading.Prediction]) -> list[Any]:
+        from foodvision.report.pictures import PredictedImage
+
+        wrong = sorted((p for p in found if not p.is_correct), key=lambda p: -p.probability)
+        right = sorted((p for p in found if p.is_correct), key=lambda p: p.image_sha256)
+        chosen = wrong[: _GRID_IMAGES // 2]
+        chosen += right[: _GRID_IMAGES - len(chosen)]
+        dataset = open_dataset(self.store, found[0].dataset_key)
+        places = {path: row for row, path in enumerate(dataset.table.column("path").to_pylist())}
+        return [
+            PredictedImage(
+                image=dataset.read(places[prediction.path]),
+                true_class=prediction.true_class,
+                predicted_class=prediction.predicted_class,
+                probability=prediction.probability,
+            )
+            for prediction in chosen
+        ]
+
+
+def _file_name(label: str) -> str:
+    """Return a label as a file name that needs no quotes in a shell."""
+    kept = re.sub(r"[^\w.+=-]+", "-", label.replace(" · ", "_"))
+    return kept.strip("-.")[:100] or "cell"
+
+
+def _days(folder: Path) -> Iterable[date]:
+    for path in folder.iterdir():
+        try:
+            yield datetime.strptime(path.name, "%Y-%m-%d").replace(tzinfo=UTC).date()
+        except ValueError:
+            continue  # not ours
+
+
+def _reads(path: Path, result_key: str) -> bool:
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("result_key") == result_key
+
+
+def _write_text(path: Path, text: str) -> None:
+    with replacing(path) as neighbour:
+        neighbour.write_text(text, encoding="utf-8")
+
+
+def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:
+    names = ("epoch", "train_loss", "train_accuracy", "learning_rate", "seconds")
+    return {name: row[name] for name in names} | {
+        f"{part}_{name}": by_epoch[row["epoch"]][name]
+        for part, by_epoch in scores.items()
+        for name in ("loss", "accuracy")
+    }
+
+
+def _hparams(settings: Row) -> Row:
+    return {
+        "arch": settings["model"]["arch"],
+        "freeze": settings["model"]["freeze"],
+        "weights": settings["model"]["weights"],
+        "dropout": settings["model"]["dropout"],
+        "data": settings["data"]["name"],
+        "batch_size": settings["batch_size"],
+        "epochs": settings["epochs"],
+        "optimizer": settings["optimizer"]["kind"],
+        "lr": settings["optimizer"]["lr"],
+        "seed": settings["seed"],
+    }
+
+
+def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
+    names = ("rank", "label", "result_key", "status", "seconds_alone")
+    return digest([{name: row[name] for name in names} for row in leaderboard])
+
+
+def _bar(row: Mapping[str, Any], by: str) -> Any:
+    from foodvision.report.pictures import RankedBar
+
+    column = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
+    return RankedBar(
+        label=row["label"],
+        value=row[column],
+        is_best=row["rank"] == 1,
+        status=row["status"],
+    )
+
+
+def _values(points: Sequence[reading.CurvePoint], name: str) -> list[float]:
+    values = (getattr(point, name) for point in points)
+    return [float("nan") if value is None else value for value in values]
+
+
+def _confusion(found: Sequence[reading.Prediction], classes: Sequence[str]) -> np.ndarray:
+    places = {name: index for index, name in enumerate(classes)}
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for prediction in found:
+        matrix[places[prediction.true_class], places[prediction.predicted_class]] += 1
+    return matrix

@@ -1,0 +1,37 @@
+"""Look a plan's results up in the warehouse, by its cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import warehouse
+from foodvision.errors import WarehouseError
+from warehouse.ranking import rank
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foodvision.home import Home
+    from foodvision.plan.expand import Cell
+    from foodvision.plan.schema import Plan
+
+
+def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:
+    """Return the leaderboard of a plan, best first, by its own `rank`.
+
+    Cells are looked up by their id, so that editing names, labels or `rank` orphans nothing.
+
+    Raises:
+        WarehouseError: nothing has run yet, or the warehouse cannot be read.
+    """
+    try:
+        return rank(
+            home.warehouse,
+            cell_ids=[cell.cell_id for cell in cells],
+            plan_name=plan.name,
+            by=plan.rank.by.value,
+            then=plan.rank.then.value if plan.rank.then else None,
+            labels={cell.cell_id: (cell.label, cell.position) for cell in cells},
+        )
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error

@@ -1,0 +1,452 @@
+"""Records: what runs found, as tables for the warehouse, from the journals and the store alone.
+
+One path for both ways in: after a run its journal is read and its rows are loaded; `warehouse
+rebuild` reads every journal and gives the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from foodvision.data.datasets import Dataset, open_dataset
+from foodvision.data.selection import Selection, select
+from foodvision.plan.graph import score_key
+from tasks.tables import SCHEMAS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from foodvision.store import Entry, Store
+
+Event = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass
+class Records:
+    """Rows by table, on their way to Arrow."""
+
+    rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, table: str, *rows: Row) -> None:
+        """Add rows to a table."""
+        self.rows[table].extend(rows)
+
+    def tables(self) -> dict[str, pa.Table]:
+        """Return Arrow tables of every table that has rows, one row per key."""
+        return {
+            name: pa.Table.from_pylist(self.rows[name], schema=schema)
+            for name, schema in SCHEMAS.items()
+            if self.rows.get(name)
+        }
+
+
+def run_records(
+    events: Sequence[Event], store: Store, *, known_results: Iterable[str] = ()
+) -> Records:
+    """Return the rows of one run.
+
+    Args:
+        events: the run's journal.
+        store: where its stages lie.
+        known_results: result keys whose epochs and predictions are loaded already.
+    """
+    records = Records()
+    if not events:
+        return records
+    _add_run(records, events)
+    reader = _ResultReader(store)
+    for event in events:
+        if event["event"] == "dataset":
+            _add_dataset(records, reader.dataset(event["key"]), event)
+        if event["event"] == "stage":
+            _add_stage(records, events[0]["run_id"], event)
+    _add_cells(records, events, reader, known=set(known_results))
+    return records
+
+
+def chain_epochs(store: Store, final: str) -> list[tuple[str, Row]]:
+    """Return the epochs behind a state, in order, each with the key of the span that holds it."""
+    rows: list[tuple[str, Row]] = []
+    key: str | None = final
+    while key:
+        notes = store.get("train", key).notes
+        end = notes["first_epoch"] + notes["states"].index(key)
+        held = [(notes["states"][-1], row) for row in notes["epochs"] if row["epoch"] <= end]
+        rows = held + rows
+        key = notes["parent"]
+    return rows
+
+
+def latest(events: Sequence[Event], name: str) -> Event | None:
+    """Return the last event of that name."""
+    return next((event for event in reversed(events) if event["event"] == name), None)
+
+
+class _ResultReader:
+    """Opens data sets and selections once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._datasets: dict[str, Dataset] = {}
+        self._selections: dict[str, Selection] = {}
+        self._row_seconds: dict[str, float] = {}
+
+    def dataset(self, key: str) -> Dataset:
+        if key not in self._datasets:
+            self._datasets[key] = open_dataset(self.store, key)
+        return self._datasets[key]
+
+    def selection(self, score: Entry) -> Selection:
+        notes = score.notes
+        identity = repr((notes["dataset"], notes["part"], sorted(notes["share"].items(), key=str)))
+        if identity not in self._selections:
+            dataset = self.dataset(notes["dataset"])
+            self._selections[identity] = select(dataset, notes["part"], **notes["share"])
+        return self._selections[identity]
+
+    def seconds_per_row(self, kind: str, recipe: str) -> float:
+        """Return the mean seconds that a row of a recipe took when it was computed."""
+        if recipe not in self._row_seconds:
+            shards = [
+                entry
+                for entry in self.store.entries(f"{kind}-shard")
+                if entry.notes.get("recipe") == recipe
+            ]
+            rows = sum(int(entry.work["images"]) for entry in shards)
+            seconds = sum(entry.seconds for entry in shards)
+            self._row_seconds[recipe] = seconds / rows if rows else 0.0
+        return self._row_seconds[recipe]
+
+
+def _add_run(records: Records, events: Sequence[Event]) -> None:
+    started = events[0]
+    finished = latest(events, "finished")
+    compiled = latest(events, "compiled")
+    records.add(
+        "plans",
+        {
+            "plan_id": started["plan_id"],
+            "plan_name": started["plan_name"],
+            "description": started["description"],
+            "plan_json": started["plan_json"],
+            "source_path": started["source_path"],
+        },
+    )
+    failed = {
+        event["cell_id"]
+        for event in events
+        if event["event"] == "cell" and event["status"] == "failed"
+    }
+    records.add(
+        "runs",
+        {
+            "run_id": started["run_id"],
+            "plan_id": started["plan_id"],
+            "plan_name": started["plan_name"],
+            "started_at": _time(started["at"]),
+            "finished_at": _time(finished["at"]) if finished else None,
+            "status": finished["status"] if finished else "running",
+            "cells": started["cells"],
+            "cells_failed": len(failed),
+            "predicted_json": _json(compiled["predicted"]) if compiled else None,
+            "counted_json": _json(finished["counted"]) if finished else None,
+            "wall_seconds": finished["wall_seconds"] if finished else None,
+            "device": compiled["device"] if compiled else None,
+            "environment_json": _json(started["environment"]),
+            "set_json": _json(started["set"]),
+        },
+    )
+
+
+def _add_dataset(records: Records, dataset: Dataset, event: Event) -> None:
+    splits = dataset.table.column("split").to_pylist()
+    records.add(
+        "datasets",
+        {
+            "dataset_key": dataset.key,
+            "digest": dataset.digest,
+            "source": event["source"],
+            "classes_json": _json(list(dataset.classes)),
+            "images": len(splits),
+            "train_images": splits.count("train"),
+            "test_images": splits.count("test"),
+            "bytes": event["bytes"],
+        },
+    )
+    for row in dataset.table.to_pylist():
+        records.add(
+            "images",
+            {
+                "dataset_key": dataset.key,
+                "split": row["split"],
+                "path": row["path"],
+                "class_name": dataset.classes[row["label"]],
+                "image_sha256": row["sha256"],
+                "width": row["width"],
+                "height": row["height"],
+            },
+        )
+
+
+def _add_stage(records: Records, run_id: str, event: Event) -> None:
+    tally = event.get("tally") or {}
+    records.add(
+        "stages",
+        {
+            "run_id": run_id,
+            "stage_key": event["key"],
+            "kind": event["kind"],
+            "label": event["label"],
+            "is_hit": event["is_hit"],
+            "seconds": event["seconds"],
+            "images": _touched_images(tally),
+            "epochs": tally.get("epochs", 0),
+            "bytes": tally.get("bytes_written", 0),
+            "peak_memory_bytes": event["peak_memory_bytes"],
+            "error": event["error"],
+        },
+    )
+
+
+def _touched_images(tally: Mapping[str, int]) -> int:
+    computed = tally.get("prefix_images", 0) or tally.get("decoded_images", 0)
+    return computed + tally.get("train_images", 0) + tally.get("scored_images", 0)
+
+
+def _add_cells(
+    records: Records, events: Sequence[Event], reader: _ResultReader, *, known: set[str]
+) -> None:
+    started, compiled = events[0], latest(events, "compiled")
+    outcomes = {event["cell_id"]: event for event in events if event["event"] == "cell"}
+    paid = _seconds_paid(events)
+    plans = {cell["cell_id"]: cell for cell in (compiled["cells"] if compiled else ())}
+    for cell in started["plan_cells"]:
+        cell_id = cell["cell_id"]
+        records.add("cells", _cell_row(cell))
+        row = _cell_run_row(started, cell, outcomes.get(cell_id))
+        plan = plans.get(cell_id)
+        if plan:
+            row |= {name: plan[name] for name in _MODEL_COLUMNS}
+        records.add("cell_runs", row)
+        if plan and row["status"] in ("completed", "diverged"):
+            row |= _result_columns(plan, reader, paid=paid.get(cell_id, 0.0))
+            if plan["result_key"] not in known:
+                known.add(plan["result_key"])
+                _add_result(records, cell_id, plan, reader)
+
+
+_MODEL_COLUMNS = ("params_total", "params_trainable", "model_bytes")
+
+
+def _cell_row(cell: Event) -> Row:
+    settings = cell["settings"]
+    transform = settings["transform"]
+    return {
+        "cell_id": cell["cell_id"],
+        "arch": settings["model"]["arch"],
+        "weights": settings["model"]["weights"],
+        "freeze": str(settings["model"]["freeze"]),
+        "data": settings["data"]["name"],
+        "data_fraction": settings["data"]["fraction"],
+        "data_count": settings["data"]["count"],
+        "test": settings["test"]["name"],
+        "valid": settings["valid"],
+        "image_size": None if transform == "auto" else transform["size"],
+        "epochs": settings["epochs"],
+        "batch_size": settings["batch_size"],
+        "optimizer": settings["optimizer"]["kind"],
+        "learning_rate": settings["optimizer"]["lr"],
+        "seed": settings["seed"],
+        "device": settings["device"],
+        "settings_json": _json(settings),
+    }
+
+
+def _cell_run_row(started: Event, cell: Event, outcome: Event | None) -> Row:
+    return {
+        "run_id": started["run_id"],
+        "cell_id": cell["cell_id"],
+        "plan_id": started["plan_id"],
+        "plan_name": started["plan_name"],
+        "label": cell["label"],
+        "position": cell["position"],
+        "axes_json": _json(cell["axes"]),
+        "status": outcome["status"] if outcome else "pending",
+        "error": outcome["error"] if outcome else None,
+        "model_path": outcome["model_path"] if outcome else None,
+        "finished_at": _time(outcome["at"]) if outcome else None,
+    }
+
+
+def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
+    epochs = chain_epochs(reader.store, plan["final"])
+    last = epochs[-1][1]
+    columns: Row = {
+        "result_key": plan["result_key"],
+        "train_key": plan["final"],
+        "epochs_trained": last["epoch"],
+        "train_loss": last["train_loss"],
+        "train_accuracy": last["train_accuracy"],
+        "seconds_alone": _seconds_alone(plan, epochs, reader),
+        "seconds_paid": paid,
+        "images_per_second": _rate(epochs),
+    }
+    for part, scored in plan["scores"].items():
+        row = reader.store.get("score", scored["key"]).notes["rows"][-1]
+        columns |= {f"{part}_loss": row["loss"], f"{part}_accuracy": row["accuracy"]}
+    return columns
+
+
+def _rate(epochs: Sequence[tuple[str, Row]]) -> float | None:
+    seconds = sum(row["seconds"] for _, row in epochs)
+    return sum(row["images"] for _, row in epochs) / seconds if seconds else None
+
+
+def _seconds_alone(plan: Event, epochs: Sequence[tuple[str, Row]], reader: _ResultReader) -> float:
+    """Add up the cell's whole chain, as measured when each part was computed."""
+    rows = sum(
+        reader.seconds_per_row(recipe["kind"], recipe["key"]) * recipe["images"]
+        for recipe in plan["recipes"]
+    )
+    scores = sum(
+        _score_entry(reader.store, held, scored["on"]).seconds
+        for held in dict.fromkeys(held for held, _ in epochs)
+        for scored in plan["scores"].values()
+    )
+    return float(rows + scores + sum(row["seconds"] for _, row in epochs))
+
+
+def _score_entry(store: Store, state: str, images_digest: str) -> Entry:
+    return store.get("score", score_key(state, images_digest))
+
+
+def _seconds_paid(events: Sequence[Event]) -> dict[str, float]:
+    """Share each computed stage's seconds equally among the cells that waited for it."""
+    paid: dict[str, float] = defaultdict(float)
+    for event in events:
+        if event["event"] == "stage" and event["cells"]:
+            for cell_id in event["cells"]:
+                paid[cell_id] += event["seconds"] / len(event["cells"])
+    return paid
+
+
+def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultReader) -> None:
+    result_key = plan["result_key"]
+    records.add("epochs", *_epoch_rows(cell_id, plan, reader))
+    score = reader.store.get("score", plan["scores"]["test"]["key"])
+    dataset, selection = reader.dataset(score.notes["dataset"]), reader.selection(score)
+    logits = read_logits(score)
+    identity = {"result_key": result_key, "cell_id": cell_id}
+    records.add("predictions", *_prediction_rows(identity, logits, dataset, selection))
+    records.add("class_metrics", *_class_rows(identity, logits, dataset, selection))
+
+
+def read_logits(score: Entry) -> np.ndarray:
+    """Return a score's logits, float32 [N, C]."""
+    import numpy as np
+
+    logits: np.ndarray = np.load(score.path / "logits.npy")
+    return logits
+
+
+def _epoch_rows(cell_id: str, plan: Event, reader: _ResultReader) -> list[Row]:
+    epochs = chain_epochs(reader.store, plan["final"])
+    scores = {
+        part: scored_epochs(reader.store, epochs, scored["on"])
+        for part, scored in plan["scores"].items()
+    }
+    return [
+        {
+            "result_key": plan["result_key"],
+            "epoch": row["epoch"],
+            "cell_id": cell_id,
+            "train_loss": row["train_loss"],
+            "train_accuracy": row["train_accuracy"],
+            "learning_rate": row["learning_rate"],
+            "seconds": row["seconds"],
+            "images": row["images"],
+        }
+        | {
+            f"{part}_{name}": by_epoch[row["epoch"]][name]
+            for part, by_epoch in scores.items()
+            for name in ("loss", "accuracy")
+        }
+        for _, row in epochs
+    ]
+
+
+def scored_epochs(
+    store: Store, epochs: Sequence[tuple[str, Row]], images_digest: str
+) -> dict[int, Row]:
+    """Return the scores of a chain's epochs on a list of images, by epoch."""
+    found: dict[int, Row] = {}
+    for held in dict.fromkeys(held for held, _ in epochs):
+        for row in _score_entry(store, held, images_digest).notes["rows"]:
+            found[row["epoch"]] = row
+    return found
+
+
+def _prediction_rows(
+    identity: Row, logits: np.ndarray, dataset: Dataset, selection: Selection
+) -> list[Row]:
+    import torch
+
+    from foodvision.evaluate.metrics import judge_logits
+
+    verdicts = judge_logits(torch.from_numpy(logits), torch.from_numpy(selection.labels))
+    paths = dataset.table.column("path").to_pylist()
+    return [
+        identity
+        | {
+            "position": position,
+            "dataset_key": dataset.key,
+            "path": paths[row],
+            "image_sha256": selection.sha256[position],
+            "true_class": dataset.classes[selection.labels[position]],
+            "predicted_class": dataset.classes[verdicts.predicted[position]],
+            "probability": float(verdicts.probability[position]),
+            "true_probability": float(verdicts.true_probability[position]),
+            "is_correct": bool(verdicts.is_correct[position]),
+            "logits": logits[position].tolist(),
+        }
+        for position, row in enumerate(selection.rows)
+    ]
+
+
+def _class_rows(
+    identity: Row, logits: np.ndarray, dataset: Dataset, selection: Selection
+) -> list[Row]:
+    import torch
+
+    from foodvision.evaluate.metrics import class_metrics
+
+    found = class_metrics(
+        torch.from_numpy(logits), torch.from_numpy(selection.labels), dataset.classes
+    )
+    return [
+        identity
+        | {
+            "class_name": metrics.class_name,
+            "precision": metrics.precision,
+            "recall": metrics.recall,
+            "f1": metrics.f1,
+            "support": metrics.support,
+        }
+        for metrics in found
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

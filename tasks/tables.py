@@ -1,0 +1,153 @@
+"""Columns and types of the rows that are handed to the warehouse."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_TEXT = pa.string()
+_REAL = pa.float64()
+_COUNT = pa.int64()
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "plans": _schema(
+        plan_id=_TEXT, plan_name=_TEXT, description=_TEXT, plan_json=_TEXT, source_path=_TEXT
+    ),
+    "runs": _schema(
+        run_id=_TEXT,
+        plan_id=_TEXT,
+        plan_name=_TEXT,
+        started_at=_TIME,
+        finished_at=_TIME,
+        status=_TEXT,
+        cells=_COUNT,
+        cells_failed=_COUNT,
+        predicted_json=_TEXT,
+        counted_json=_TEXT,
+        wall_seconds=_REAL,
+        device=_TEXT,
+        environment_json=_TEXT,
+        set_json=_TEXT,
+    ),
+    "cells": _schema(
+        cell_id=_TEXT,
+        arch=_TEXT,
+        weights=_TEXT,
+        freeze=_TEXT,
+        data=_TEXT,
+        data_fraction=_REAL,
+        data_count=_COUNT,
+        test=_TEXT,
+        valid=_REAL,
+        image_size=_COUNT,
+        epochs=_COUNT,
+        batch_size=_COUNT,
+        optimizer=_TEXT,
+        learning_rate=_REAL,
+        seed=_COUNT,
+        device=_TEXT,
+        settings_json=_TEXT,
+    ),
+    "cell_runs": _schema(
+        run_id=_TEXT,
+        cell_id=_TEXT,
+        plan_id=_TEXT,
+        plan_name=_TEXT,
+        label=_TEXT,
+        position=_COUNT,
+        axes_json=_TEXT,
+        status=_TEXT,
+        error=_TEXT,
+        result_key=_TEXT,
+        train_key=_TEXT,
+        epochs_trained=_COUNT,
+        train_loss=_REAL,
+        train_accuracy=_REAL,
+        valid_loss=_REAL,
+        valid_accuracy=_REAL,
+        test_loss=_REAL,
+        test_accuracy=_REAL,
+        seconds_alone=_REAL,
+        seconds_paid=_REAL,
+        params_total=_COUNT,
+        params_trainable=_COUNT,
+        model_bytes=_COUNT,
+        model_path=_TEXT,
+        images_per_second=_REAL,
+        finished_at=_TIME,
+    ),
+    "epochs": _schema(
+        result_key=_TEXT,
+        epoch=_COUNT,
+        cell_id=_TEXT,
+        train_loss=_REAL,
+        train_accuracy=_REAL,
+        valid_loss=_REAL,
+        valid_accuracy=_REAL,
+        test_loss=_REAL,
+        test_accuracy=_REAL,
+        learning_rate=_REAL,
+        seconds=_REAL,
+        images=_COUNT,
+    ),
+    "predictions": _schema(
+        result_key=_TEXT,
+        position=_COUNT,
+        cell_id=_TEXT,
+        dataset_key=_TEXT,
+        path=_TEXT,
+        image_sha256=_TEXT,
+        true_class=_TEXT,
+        predicted_class=_TEXT,
+        probability=_REAL,
+        true_probability=_REAL,
+        is_correct=pa.bool_(),
+        logits=pa.list_(pa.float32()),
+    ),
+    "class_metrics": _schema(
+        result_key=_TEXT,
+        class_name=_TEXT,
+        cell_id=_TEXT,
+        precision=_REAL,
+        recall=_REAL,
+        f1=_REAL,
+        support=_COUNT,
+    ),
+    "stages": _schema(
+        run_id=_TEXT,
+        stage_key=_TEXT,
+        kind=_TEXT,
+        label=_TEXT,
+        is_hit=pa.bool_(),
+        seconds=_REAL,
+        images=_COUNT,
+        epochs=_COUNT,
+        bytes=_COUNT,
+        peak_memory_bytes=_COUNT,
+        error=_TEXT,
+    ),
+    "datasets": _schema(
+        dataset_key=_TEXT,
+        digest=_TEXT,
+        source=_TEXT,
+        classes_json=_TEXT,
+        images=_COUNT,
+        train_images=_COUNT,
+        test_images=_COUNT,
+        bytes=_COUNT,
+    ),
+    "images": _schema(
+        dataset_key=_TEXT,
+        split=_TEXT,
+        path=_TEXT,
+        class_name=_TEXT,
+        image_sha256=_TEXT,
+        width=_COUNT,
+        height=_COUNT,
+    ),
+}
