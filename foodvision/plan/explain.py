@@ -1,0 +1,126 @@
+"""Say before running what a run would do, and what it would cost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foodvision.plan.graph import Graph
+    from foodvision.plan.work import RowsJob, TrainJob, Work
+
+
+@dataclass(frozen=True)
+class StageLine:
+    """One missing stage.
+
+    Attributes:
+        kind: pixels, features, train or score.
+        key: of the stage.
+        what: in words: the architecture, the images, the epochs.
+        cells: labels of the cells that wait for it.
+        epochs: to train.
+        images: to put through it.
+        bytes: to write.
+    """
+
+    kind: str
+    key: str
+    what: str
+    cells: tuple[str, ...]
+    epochs: int
+    images: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a run would do.
+
+    Attributes:
+        plan: name of the plan.
+        cells: number of cells.
+        cells_done: of them, those that miss nothing.
+        hits: finished stages that will be used.
+        stages: missing stages, in an order that they can be done in.
+        work: per counted quantity, what each cell alone would take (`alone`) and what the run
+            will do (`run`).
+    """
+
+    plan: str
+    cells: int
+    cells_done: int
+    hits: int
+    stages: tuple[StageLine, ...]
+    work: dict[str, dict[str, int]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return asdict(self)
+
+
+def explain(plan: str, graph: Graph, work: Work) -> Explanation:
+    """Explain the work of a compiled plan.
+
+    Args:
+        plan: its name.
+        graph: the compiled plan.
+        work: the graph held against the store.
+    """
+    labels = {compiled.cell.cell_id: compiled.cell.label for compiled in graph.cells}
+    waiting: dict[str, list[str]] = {}
+    for cell_id, keys in work.waiting.items():
+        for key in keys:
+            waiting.setdefault(key, []).append(labels[cell_id])
+    stages = [_rows_line(job) for job in work.rows]
+    stages += [_train_line(job, tuple(waiting.get(job.span.key, ()))) for job in work.training]
+    stages += [
+        StageLine(
+            kind="score",
+            key=job.score_key,
+            what=f"{job.chain.root.settings.model.arch} on {job.images.part}",
+            cells=tuple(waiting.get(job.score_key, ())),
+            epochs=0,
+            images=len(job.epochs) * len(job.images.images),
+            bytes=0,
+        )
+        for job in work.scoring
+    ]
+    naive, predicted = asdict(work.naive), asdict(work.predicted)
+    return Explanation(
+        plan=plan,
+        cells=len(graph.cells),
+        cells_done=sum(not keys for keys in work.waiting.values()),
+        hits=len(work.hits),
+        stages=tuple(stages),
+        work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
+    )
+
+
+def _rows_line(job: RowsJob) -> StageLine:
+    settings = job.recipe.settings
+    what = f"{settings['size']} px" if job.recipe.kind == "pixels" else settings["model"]["arch"]
+    return StageLine(
+        kind=job.recipe.kind,
+        key=job.recipe.key,
+        what=f"{what}, run with every batch (above limits.features_bytes)" if job.live else what,
+        cells=(),
+        epochs=0,
+        images=len(job.missing),
+        bytes=job.bytes_missing,
+    )
+
+
+def _train_line(job: TrainJob, cells: tuple[str, ...]) -> StageLine:
+    span = job.span
+    arch = span.chain.root.settings.model.arch
+    again = " again, for its curve" if job.replay else ""
+    return StageLine(
+        kind="train",
+        key=span.key,
+        what=f"{arch}, epochs {span.first_epoch}–{span.last_epoch}{again}",
+        cells=cells,
+        epochs=span.epochs,
+        images=span.epochs * len(span.chain.root.train.images),
+        bytes=0,
+    )

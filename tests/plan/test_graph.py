@@ -1,0 +1,383 @@
+"""Cells to stages: what shares, what does not, and what a key depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from foodvision.errors import PlanError
+from foodvision.hashing import digest
+from foodvision.plan.expand import expand
+from foodvision.plan.facts import Architecture, ImageSet, Part
+from foodvision.plan.graph import Graph, compile_cells
+from foodvision.plan.load import load_plan
+from foodvision.plan.work import FinishedSpan, Work, plan_work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from foodvision.plan.graph import Recipe
+    from foodvision.plan.schema import CellSettings
+
+BASE = """
+name: small
+data:
+  ten: {source: ten.zip}
+  twenty: {source: twenty.zip}
+base:
+  data: ten
+  test: ten
+  model: {arch: net, weights: ./net.pth, freeze: backbone}
+  transform: {size: 8, channels: 1}
+  batch_size: 4
+  epochs: 5
+  optimizer: {kind: adam, lr: 0.001}
+"""
+
+
+@dataclass
+class FakeFacts:
+    """Ten images in `ten`, twenty in `twenty`, of which eight are also in `ten`."""
+
+    environment_facts: dict[str, Any] = field(default_factory=lambda: {"torch": "2.14.1"})
+    weights: str | None = "w" * 64
+    classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def environment(self, settings: CellSettings) -> Mapping[str, Any]:
+        own = {"precision": settings.precision, "threads": settings.threads}
+        return {**self.environment_facts, **own}
+
+    def decoder(self) -> Mapping[str, Any]:
+        return {"pillow": "12"}
+
+    def image_set(self, settings: CellSettings, part: Part) -> ImageSet:
+        name = (settings.test if part == "test" else settings.data).name
+        count, first = {"ten": (10, 0), "twenty": (20, 2)}[name]
+        images = tuple(f"{part}-{number}" for number in range(first, first + count))
+        if part != "test" and settings.data.count:
+            images = images[: settings.data.count]
+        return ImageSet(
+            digest=digest(images),
+            images=images,
+            dataset=name,
+            part=part,
+            classes=self.classes.get(name, ("a", "b")),
+        )
+
+    def transform(self, settings: CellSettings) -> Mapping[str, Any]:
+        chosen: Any = settings.transform
+        return {
+            "size": chosen.size,
+            "resize_to": None,
+            "interpolation": chosen.interpolation,
+            "channels": chosen.channels,
+            "mean": [0.0] * chosen.channels,
+            "std": [1.0] * chosen.channels,
+        }
+
+    def weights_digest(self, settings: CellSettings) -> str | None:
+        return self.weights if settings.model.weights != "none" else None
+
+    def architecture(self, settings: CellSettings, *, classes: int) -> Architecture:
+        frozen = {"none": 0, "backbone": 2}.get(str(settings.model.freeze), 1)
+        return Architecture(
+            blocks=("stem", "body", "head"),
+            frozen_count=frozen,
+            prefix_count=frozen,
+            feature_shape=(6,),
+            params_total=100,
+            params_trainable=100 - 40 * frozen,
+            model_bytes=400,
+        )
+
+
+@dataclass
+class FakeStore:
+    """Finished stages, as plain sets."""
+
+    train: dict[str, FinishedSpan] = field(default_factory=dict)
+    score: set[str] = field(default_factory=set)
+    rows: dict[str, set[str]] = field(default_factory=dict)
+
+    def has(self, kind: str, key: str) -> bool:
+        return key in (self.train if kind == "train" else self.score)
+
+    def span(self, key: str) -> FinishedSpan:
+        return self.train[key]
+
+    def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
+        known = self.rows.get(recipe.key, set())
+        return [image for image in dict.fromkeys(images) if image not in known]
+
+    def run(self, work: Work, *, keeps_every_state: bool) -> None:
+        """Do all the work: afterwards nothing of it is missing."""
+        from foodvision.plan.graph import score_key
+
+        for rows in work.rows:
+            self.rows.setdefault(rows.recipe.key, set()).update(rows.missing)
+        for job in work.training:
+            span = job.span
+            held = FinishedSpan(
+                span.key, span.parent, span.first_epoch, span.last_epoch, keeps_every_state
+            )
+            inner = span.chain.states[span.first_epoch - 1 : span.last_epoch]
+            for key in inner if keeps_every_state else [span.key]:
+                self.train.setdefault(key, held)
+            self.score |= {score_key(span.key, images.digest) for images in job.scored}
+        self.score |= {job.score_key for job in work.scoring}
+
+
+def compiled(text: str = BASE, facts: FakeFacts | None = None, *overrides: str) -> Graph:
+    plan = load_plan(text, list(overrides))
+    return compile_cells(expand(plan), facts or FakeFacts())
+
+
+def grid(axes: str) -> str:
+    return f"{BASE}grid:\n{axes}"
+
+
+def test_ten_epochs_continue_five() -> None:
+    graph = compiled(grid("  epochs: [5, 10]\n"))
+    five, ten = graph.cells
+    assert ten.spans == (five.final, ten.final)
+    assert [span.epochs for span in graph.spans.values()] == [5, 5]
+    assert graph.spans[ten.final].parent == five.final
+
+
+def test_longer_cell_first_is_cut_at_the_shorter_one() -> None:
+    graph = compiled(grid("  epochs: [10, 5]\n"))
+    assert [(span.first_epoch, span.last_epoch) for span in graph.spans.values()] == [
+        (1, 5),
+        (6, 10),
+    ]
+
+
+def test_cells_with_other_learning_rates_share_no_epoch() -> None:
+    graph = compiled(grid("  optimizer.lr: [0.1, 0.2]\n"))
+    first, second = graph.cells
+    assert set(first.chain.states).isdisjoint(second.chain.states)
+    assert first.chain.root.recipe == second.chain.root.recipe
+
+
+def test_classic_grid_does_four_passes_instead_of_sixty() -> None:
+    axes = "  data: [ten, twenty]\n  epochs: [5, 10]\n  model: {a: {arch: a}, b: {arch: b}}\n"
+    graph = compiled(grid(axes))
+    work = plan_work(graph, FakeStore())
+    assert work.naive.epochs == 60
+    assert work.predicted.epochs == 40
+    union = 22 + 10  # training images of both sets, and the test images of `ten`
+    assert work.predicted.prefix_images == 2 * union
+    assert [job.recipe.kind for job in work.rows] == ["pixels", "features", "features"]
+    assert work.predicted.decoded_images == union
+
+
+def test_single_reader_decodes_without_keeping_pixels() -> None:
+    work = plan_work(compiled(), FakeStore())
+    assert [job.recipe.kind for job in work.rows] == ["features"]
+    assert work.predicted.decoded_images == 20
+
+
+def test_unfrozen_cells_read_pixels() -> None:
+    work = plan_work(compiled(BASE, None, "base.model.freeze=none"), FakeStore())
+    assert [job.recipe.kind for job in work.rows] == ["pixels"]
+    assert work.predicted.prefix_images == 0
+
+
+def test_training_statistics_of_frozen_blocks_rule_features_out() -> None:
+    work = plan_work(compiled(BASE, None, "base.model.batchnorm=train"), FakeStore())
+    assert [job.recipe.kind for job in work.rows] == ["pixels"]
+
+
+def test_features_above_the_limit_are_run_live_under_the_same_keys() -> None:
+    graph = compiled()
+    live = plan_work(graph, FakeStore(), features_bytes=100)
+    kept = plan_work(graph, FakeStore())
+    assert [(job.recipe.kind, job.live) for job in live.rows] == [
+        ("pixels", False),
+        ("features", True),
+    ]
+    assert [job.span.key for job in live.training] == [job.span.key for job in kept.training]
+    assert live.predicted.prefix_images == 5 * (10 + 10)
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["small states", "large states"])
+def test_nothing_is_missing_after_a_run(keeps: bool) -> None:
+    graph = compiled(grid("  epochs: [5, 10]\n  optimizer.lr: [0.1, 0.2]\n"))
+    store = FakeStore()
+    store.run(plan_work(graph, store), keeps_every_state=keeps)
+    again = plan_work(graph, store)
+    assert again.is_empty
+    assert again.predicted.epochs == 0
+    assert again.hits
+
+
+def test_longer_plan_trains_only_what_is_new() -> None:
+    store = FakeStore()
+    store.run(plan_work(compiled(), store), keeps_every_state=False)
+    work = plan_work(compiled(BASE, None, "base.epochs=20"), store)
+    assert work.predicted.epochs == 15
+    assert work.predicted.prefix_images == 0
+    assert work.training[0].span.parent == compiled().cells[0].final
+
+
+def test_shorter_plan_reads_kept_states() -> None:
+    store = FakeStore()
+    store.run(plan_work(compiled(BASE, None, "base.epochs=20"), store), keeps_every_state=True)
+    work = plan_work(compiled(), store)
+    assert work.predicted.epochs == 0
+    assert [job.epochs for job in work.scoring] == [(5,)]
+
+
+def test_shorter_plan_trains_again_where_states_were_too_large_to_keep() -> None:
+    store = FakeStore()
+    store.run(plan_work(compiled(BASE, None, "base.epochs=20"), store), keeps_every_state=False)
+    assert plan_work(compiled(), store).predicted.epochs == 5
+
+
+@pytest.mark.parametrize(("keeps", "epochs"), [(True, 0), (False, 5)])
+def test_new_test_set_asks_for_scores(keeps: bool, epochs: int) -> None:
+    store = FakeStore()
+    store.run(plan_work(compiled(), store), keeps_every_state=keeps)
+    work = plan_work(compiled(BASE, None, "base.test=twenty"), store)
+    assert work.predicted.epochs == epochs
+    assert work.predicted.scored_images == 5 * 20
+    store.run(work, keeps_every_state=keeps)
+    assert plan_work(compiled(BASE, None, "base.test=twenty"), store).is_empty
+
+
+def test_cells_wait_for_what_they_need_only() -> None:
+    graph = compiled(grid("  epochs: [5, 10]\n"))
+    work = plan_work(graph, FakeStore())
+    five, ten = (work.waiting[cell.cell.cell_id] for cell in graph.cells)
+    assert five == (graph.cells[0].final,)
+    assert ten == (graph.cells[0].final, graph.cells[1].final)
+
+
+def test_other_classes_in_the_test_set_are_refused() -> None:
+    facts = FakeFacts(classes={"twenty": ("a", "c")})
+    with pytest.raises(PlanError, match=r"a, b in training and a, c in test"):
+        compiled(BASE, facts, "base.test=twenty")
+
+
+# What acts on the state after an epoch, and what does not.
+ACTS = [
+    "base.seed=1",
+    "base.batch_size=5",
+    "base.optimizer.lr=0.002",
+    "base.optimizer.weight_decay=0.1",
+    "base.optimizer.eps=1.0e-7",
+    "base.optimizer.betas=[0.8, 0.9]",
+    "base.optimizer={kind: sgd, lr: 0.001}",
+    "base.loss.label_smoothing=0.1",
+    "base.model.dropout=0.3",
+    "base.model.hidden=7",
+    "base.model.arch=other",
+    "base.model.freeze=none",
+    "base.model.freeze=1",
+    "base.model.batchnorm=frozen",
+    "base.model.batchnorm=train",
+    "base.model.weights=none",
+    "base.transform.size=9",
+    "base.transform.channels=3",
+    "base.transform.interpolation=nearest",
+    "base.threads=1",
+    "base.micro_batch=2",
+    "base.data=twenty",
+    "base.data={name: ten, count: 6}",
+]
+DOES_NOT_ACT = [
+    "name=other",
+    "description=words",
+    "save=none",
+    "rank.by=test.loss",
+    "limits.cells=5",
+    "data.ten.source=mirror.zip",
+    "base.test=twenty",
+    "base.epochs=9",
+    "base.device=cpu",
+]
+
+
+@pytest.mark.parametrize("override", ACTS)
+def test_whatever_acts_on_training_is_in_the_key(override: str) -> None:
+    before, after = compiled(), compiled(BASE, None, override)
+    assert before.cells[0].chain.states[0] != after.cells[0].chain.states[0]
+
+
+@pytest.mark.parametrize("override", DOES_NOT_ACT)
+def test_whatever_does_not_act_on_training_is_not(override: str) -> None:
+    before, after = compiled(), compiled(BASE, None, override)
+    assert before.cells[0].chain.states[0] == after.cells[0].chain.states[0]
+
+
+def test_every_setting_is_on_one_of_the_two_lists() -> None:
+    """A new setting that nobody put on a list would silently be forgotten by the keys."""
+    listed = {override.partition("=")[0] for override in ACTS + DOES_NOT_ACT}
+    cell = compiled(BASE, None, "base.optimizer={kind: adam, lr: 0.001}").cells[0].cell
+    dumped = cell.settings.model_dump()
+    paths = {
+        f"base.{name}.{inner}" if isinstance(value, dict) else f"base.{name}"
+        for name, value in dumped.items()
+        for inner in (value if isinstance(value, dict) else [""])
+    }
+    covered_elsewhere = {
+        "base.data.name",
+        "base.data.fraction",
+        "base.data.count",
+        "base.test.name",
+        "base.test.fraction",
+        "base.test.count",
+        "base.valid",  # all of them: through the images that are chosen
+        "base.optimizer.kind",
+        "base.loss.kind",
+        "base.schedule.kind",  # one kind so far
+        "base.precision",  # float32 so far
+        "base.model.weights_sha256",  # a check; the digest that counts is the file's
+        "base.transform.resize",
+        "base.transform.resize_to",
+        "base.transform.normalize",  # through the resolved transform
+    }
+    assert paths - listed == covered_elsewhere
+
+
+@pytest.mark.parametrize(
+    ("facts", "same"),
+    [
+        (FakeFacts(environment_facts={"torch": "2.15.0"}), False),
+        (FakeFacts(weights="x" * 64), False),
+        (FakeFacts(), True),
+    ],
+    ids=["another torch", "other weights", "the same"],
+)
+def test_facts_act_on_keys(facts: FakeFacts, same: bool) -> None:
+    before, after = compiled(), compiled(BASE, facts)
+    assert (before.cells[0].final == after.cells[0].final) is same
+    assert (before.cells[0].chain.root.recipe == after.cells[0].chain.root.recipe) is same
+
+
+def test_random_weights_are_drawn_from_the_seed_and_so_are_features() -> None:
+    axes = "  seed: [1, 2]\n"
+    drawn = compiled(grid(axes), None, "base.model.weights=none")
+    given_weights = compiled(grid(axes))
+    assert len({cell.chain.root.recipe.key for cell in drawn.cells}) == 2
+    assert len({cell.chain.root.recipe.key for cell in given_weights.cells}) == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    epochs=st.lists(st.integers(1, 12), min_size=1, max_size=5, unique=True),
+    order=st.randoms(use_true_random=False),
+)
+def test_order_of_cells_changes_neither_keys_nor_work(epochs: list[int], order: Any) -> None:
+    shuffled = list(epochs)
+    order.shuffle(shuffled)
+    one, two = (compiled(grid(f"  epochs: {axis}\n")) for axis in (epochs, shuffled))
+    assert {cell.final for cell in one.cells} == {cell.final for cell in two.cells}
+    assert set(one.spans) == set(two.spans)
+    predicted = plan_work(one, FakeStore()).predicted
+    assert predicted == plan_work(two, FakeStore()).predicted
+    assert predicted.epochs == max(epochs)
