@@ -33,6 +33,7 @@ _ALLOWED = frozenset(
     {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN, duckdb.StatementType.MULTI}
 )
 _HUGE = pa.decimal128(38, 0)
+_VALUE_WORDS = ("Values were not provided", "excess parameters", "argument count mismatch")
 _LOCK_WORDS = ("could not set lock", "conflicting lock", "unique file handle", "already attached")
 
 
@@ -127,7 +128,16 @@ def check_unopened(path: Path) -> None:
         )
 
 
+def _check_path(path: Path) -> None:
+    if "?" in str(path.absolute()):
+        raise WarehouseError(
+            "the path of a warehouse has no question mark, because DuckDB takes what follows it "
+            f"for options; found {path}. Name another home (FOODVISION_HOME)."
+        )
+
+
 def _open_published(path: Path) -> duckdb.DuckDBPyConnection:
+    _check_path(path)
     if not path.exists():
         raise MissingWarehouseError(
             f"nothing has run yet: there is no warehouse at {path}. Run a plan first: "
@@ -159,6 +169,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _open_working(path: Path) -> duckdb.DuckDBPyConnection:
+    _check_path(path)
     try:
         connection = duckdb.connect(str(path.absolute()))
         connection.execute("set TimeZone = 'UTC'")
@@ -203,15 +214,15 @@ def _check_statement(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 def _query_error(error: duckdb.Error) -> QueryError:
     if isinstance(error, duckdb.ParserException):
         rule, advice = "a query is SQL as DuckDB speaks it", "Correct the text there."
+    elif any(words in str(error) for words in _VALUE_WORDS):
+        rule = "a query gets one value for each of its parameters"
+        advice = "Give as many values as it has `?`, or name each `$name`."
     elif isinstance(error, duckdb.CatalogException | duckdb.BinderException):
         rule = "a query names tables, columns and functions that exist"
         advice = "`show tables` and `describe leaderboard` list the names."
     elif isinstance(error, duckdb.PermissionException) or "read-only mode" in str(error):
         rule = "queries only read the warehouse, and nothing else"
         advice = "Use the tables and views that are there."
-    elif "Values were not provided" in str(error) or "excess parameters" in str(error):
-        rule = "a query gets one value for each of its parameters"
-        advice = "Give as many values as it has `?`, or name each `$name`."
     else:
         rule, advice = "a query must be answerable", "Change the query."
     return QueryError(f"{rule}: {_sentence(error)}. {advice}")

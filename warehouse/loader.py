@@ -202,5 +202,4 @@ def _insert(
             f"rows must keep the rules of table {name} (docs/warehouse.md), but {said}. "
             "Nothing was loaded; correct the row and load again."
         ) from error
-    finally:
-        connection.unregister(_INCOMING)
+    connection.unregister(_INCOMING)

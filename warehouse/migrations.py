@@ -68,6 +68,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path, *, to: int | None
     version = schema_version(connection)
     if version > latest_version():
         raise _too_new(path, version)
+    if version >= wanted:
+        return
     connection.begin()
     for number, migration in enumerate(statements.migrations()[:wanted], start=1):
         if number > version:

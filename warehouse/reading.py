@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from warehouse import statements
 from warehouse.database import query
+from warehouse.errors import MissingWarehouseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +124,15 @@ def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:
 def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
     """Return every run, or those of one plan, the latest first."""
     return _read(path, "runs", Run, {"plan_name": plan_name})
+
+
+def known_results(path: Path) -> frozenset[str]:
+    """Return the keys of all results whose epochs are loaded; none where there is no file yet."""
+    try:
+        found = query(path, statements.query_text("known_results"))
+    except MissingWarehouseError:
+        return frozenset()
+    return frozenset(found["result_key"].to_pylist())
 
 
 def _read(path: Path, name: str, record: type[_Record], params: dict[str, Any]) -> list[_Record]:

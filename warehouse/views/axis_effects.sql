@@ -11,7 +11,7 @@ with settings as (
         test_accuracy,
         test_loss,
         seconds_alone,
-        unnest(map_entries(cast(axes_json as map(varchar, varchar)))) as axis_value
+        unnest(map_entries(cast(cast(axes_json as json) as map(varchar, varchar)))) as axis_value
     from leaderboard
     where status = 'completed'
 ),

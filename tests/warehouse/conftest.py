@@ -1,0 +1,262 @@
+"""Rows with sensible defaults, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import warehouse
+
+ROOT = Path(__file__).parents[2]
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+_TEXT, _REAL, _COUNT, _TIME = (
+    pa.string(),
+    pa.float64(),
+    pa.int64(),
+    pa.timestamp("us", tz="UTC"),
+)
+_METRICS = {
+    f"{part}_{name}": (_REAL, None)
+    for part in ("train", "valid", "test")
+    for name in ("loss", "accuracy")
+}
+# Per table: column -> (Arrow type, default).
+DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
+    "plans": {
+        "plan_id": (_TEXT, "plan-1"),
+        "plan_name": (_TEXT, "demo"),
+        "description": (_TEXT, None),
+        "plan_json": (_TEXT, "{}"),
+        "source_path": (_TEXT, None),
+    },
+    "runs": {
+        "run_id": (_TEXT, "run-1"),
+        "plan_id": (_TEXT, "plan-1"),
+        "plan_name": (_TEXT, "demo"),
+        "started_at": (_TIME, START),
+        "finished_at": (_TIME, START + timedelta(minutes=5)),
+        "status": (_TEXT, "completed"),
+        "cells": (_COUNT, 9),
+        "cells_failed": (_COUNT, 0),
+        "predicted_json": (_TEXT, None),
+        "counted_json": (_TEXT, None),
+        "wall_seconds": (_REAL, 300.0),
+        "device": (_TEXT, "cpu"),
+        "environment_json": (_TEXT, None),
+        "set_json": (_TEXT, None),
+    },
+    "cells": {
+        "cell_id": (_TEXT, "cell-1"),
+        "arch": (_TEXT, "tiny_vgg"),
+        "weights": (_TEXT, "none"),
+        "freeze": (_TEXT, "none"),
+        "data": (_TEXT, "digits"),
+        "data_fraction": (_REAL, None),
+        "data_count": (_COUNT, None),
+        "test": (_TEXT, "digits"),
+        "valid": (_REAL, 0.0),
+        "image_size": (_COUNT, 64),
+        "epochs": (_COUNT, 5),
+        "batch_size": (_COUNT, 32),
+        "optimizer": (_TEXT, "adam"),
+        "learning_rate": (_REAL, 0.001),
+        "seed": (_COUNT, 42),
+        "device": (_TEXT, "auto"),
+        "settings_json": (_TEXT, '{"seed": 42}'),
+    },
+    "cell_runs": {
+        "run_id": (_TEXT, "run-1"),
+        "cell_id": (_TEXT, "cell-1"),
+        "plan_id": (_TEXT, "plan-1"),
+        "plan_name": (_TEXT, "demo"),
+        "label": (_TEXT, "5 epochs"),
+        "position": (_COUNT, 0),
+        "axes_json": (_TEXT, "{}"),
+        "status": (_TEXT, "completed"),
+        "error": (_TEXT, None),
+        "result_key": (_TEXT, "result-1"),
+        "train_key": (_TEXT, "train-1"),
+        "epochs_trained": (_COUNT, 5),
+        **_METRICS,
+        "seconds_alone": (_REAL, 10.0),
+        "seconds_paid": (_REAL, 2.0),
+        "params_total": (_COUNT, 1000),
+        "params_trainable": (_COUNT, 100),
+        "model_bytes": (_COUNT, 4096),
+        "model_path": (_TEXT, None),
+        "images_per_second": (_REAL, 500.0),
+        "finished_at": (_TIME, START + timedelta(minutes=4)),
+    },
+    "epochs": {
+        "result_key": (_TEXT, "result-1"),
+        "epoch": (_COUNT, 1),
+        "cell_id": (_TEXT, "cell-1"),
+        **_METRICS,
+        "learning_rate": (_REAL, 0.001),
+        "seconds": (_REAL, 1.0),
+        "images": (_COUNT, 225),
+    },
+    "predictions": {
+        "result_key": (_TEXT, "result-1"),
+        "position": (_COUNT, 0),
+        "cell_id": (_TEXT, "cell-1"),
+        "dataset_key": (_TEXT, "dataset-1"),
+        "path": (_TEXT, "pizza/1.jpg"),
+        "image_sha256": (_TEXT, "a" * 64),
+        "true_class": (_TEXT, "pizza"),
+        "predicted_class": (_TEXT, "pizza"),
+        "probability": (_REAL, 0.75),
+        "true_probability": (_REAL, 0.75),
+        "is_correct": (pa.bool_(), True),
+        "logits": (pa.list_(pa.float32()), [1.5, 0.5]),
+    },
+    "class_metrics": {
+        "result_key": (_TEXT, "result-1"),
+        "class_name": (_TEXT, "pizza"),
+        "cell_id": (_TEXT, "cell-1"),
+        "precision": (_REAL, 0.5),
+        "recall": (_REAL, 0.5),
+        "f1": (_REAL, 0.5),
+        "support": (_COUNT, 25),
+    },
+    "stages": {
+        "run_id": (_TEXT, "run-1"),
+        "stage_key": (_TEXT, "stage-1"),
+        "kind": (_TEXT, "train"),
+        "label": (_TEXT, "train tiny_vgg"),
+        "is_hit": (pa.bool_(), False),
+        "seconds": (_REAL, 2.0),
+        "images": (_COUNT, 225),
+        "epochs": (_COUNT, 5),
+        "bytes": (_COUNT, 4096),
+        "peak_memory_bytes": (_COUNT, None),
+        "error": (_TEXT, None),
+    },
+    "datasets": {
+        "dataset_key": (_TEXT, "dataset-1"),
+        "digest": (_TEXT, "d" * 64),
+        "source": (_TEXT, "sklearn:digits"),
+        "classes_json": (_TEXT, '["pizza", "steak"]'),
+        "images": (_COUNT, 2),
+        "train_images": (_COUNT, 1),
+        "test_images": (_COUNT, 1),
+        "bytes": (_COUNT, 100),
+    },
+    "images": {
+        "dataset_key": (_TEXT, "dataset-1"),
+        "split": (_TEXT, "train"),
+        "path": (_TEXT, "pizza/1.jpg"),
+        "class_name": (_TEXT, "pizza"),
+        "image_sha256": (_TEXT, "a" * 64),
+        "width": (_COUNT, 64),
+        "height": (_COUNT, 48),
+    },
+}
+
+Row = dict[str, Any]
+Rows = Callable[..., pa.Table]
+
+
+def make_rows(table: str, *rows: Row) -> pa.Table:
+    """Return one Arrow row per dict, each the defaults of `table` with the dict over them."""
+    columns = DEFAULTS[table]
+    defaults = {name: default for name, (_, default) in columns.items()}
+    for row in rows:
+        assert row.keys() <= defaults.keys(), row.keys() - defaults.keys()
+    schema = pa.schema([(name, kind) for name, (kind, _) in columns.items()])
+    return pa.Table.from_pylist([defaults | row for row in rows or ({},)], schema=schema)
+
+
+@pytest.fixture(scope="session")
+def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    empty = tmp_path_factory.mktemp("empty") / "warehouse.duckdb"
+    warehouse.load(empty, {})
+    return empty
+
+
+@pytest.fixture
+def path(_empty: Path, tmp_path: Path) -> Path:
+    """An empty warehouse of its own (copied: making one takes a tenth of a second)."""
+    return Path(shutil.copy(_empty, tmp_path / "warehouse.duckdb"))
+
+
+@pytest.fixture(scope="session")
+def rows() -> Rows:
+    return make_rows
+
+
+@pytest.fixture(scope="session")
+def everything() -> dict[str, pa.Table]:
+    """One default row in every table."""
+    return {table: make_rows(table) for table in DEFAULTS}
+
+
+@pytest.fixture(scope="session")
+def cells() -> Callable[..., dict[str, pa.Table]]:
+    """Return tables of cells that ran: one dict per cell, keys of `cells` and of `cell_runs`."""
+    return make_cells
+
+
+def make_cells(*given: Row) -> dict[str, pa.Table]:
+    cells, cell_runs, runs = {}, [], {}
+    for position, row in enumerate(given):
+        name = row.get("cell_id", f"cell-{position}")
+        full = {"cell_id": name, "position": position, "result_key": f"result of {name}"} | row
+        seed = full.get("seed", 42)
+        config = full.pop("config", name)
+        settings = {"settings_json": json.dumps({"config": config, "seed": seed})}
+        cells[name] = settings | {key: full[key] for key in DEFAULTS["cells"] if key in full}
+        cell_runs.append({key: full[key] for key in DEFAULTS["cell_runs"] if key in full})
+        run = full.get("run_id", "run-1")
+        plan = full.get("plan_name", "demo")
+        runs[run] = {"run_id": run, "plan_name": plan}
+    return {
+        "runs": make_rows("runs", *runs.values()),
+        "cells": make_rows("cells", *cells.values()),
+        "cell_runs": make_rows("cell_runs", *cell_runs),
+    }
+
+
+@pytest.fixture(
+    params=[
+        "warehouse.duckdb",
+        'it\'s a "home"; drop table x/ware house.duckdb',
+        "料理 100%/倉庫#1.duckdb",
+    ],
+    ids=["plain", "quotes and spaces", "Japanese and signs"],
+)
+def odd_path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / request.param
+
+
+@contextmanager
+def running(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run a script in a process of its own that is killed when the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def process() -> Callable[..., Any]:
+    return running

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+import warehouse
+from warehouse import reading
+
+from .conftest import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Rows = Callable[..., pa.Table]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory, rows: Rows) -> Path:
+    path = tmp_path_factory.mktemp("home") / "warehouse.duckdb"
+    warehouse.load(
+        path,
+        {
+            "epochs": rows(
+                "epochs",
+                {"epoch": 2, "train_loss": 0.5},
+                {"epoch": 1, "train_loss": 1.0},
+                {"result_key": "result-2", "epoch": 1, "train_loss": 2.0},
+            ),
+            "predictions": rows(
+                "predictions",
+                {"position": 1, "path": "second.jpg"},
+                {"position": 0, "path": "first.jpg"},
+                {"result_key": "result-2"},
+            ),
+            "class_metrics": rows(
+                "class_metrics",
+                {"class_name": "steak", "precision": 0.25},
+                {"class_name": "pizza"},
+                {"result_key": "result-2"},
+            ),
+            "runs": rows(
+                "runs",
+                {"run_id": "old"},
+                {"run_id": "new", "started_at": START + timedelta(hours=1), "finished_at": None},
+                {"run_id": "other", "plan_name": "other"},
+            ),
+        },
+    )
+    return path
+
+
+def test_curves_come_in_the_order_asked_for(path: Path) -> None:
+    found = reading.curves(path, ["result-2", "unknown", "result-1"])
+    assert [(point.result_key, point.epoch, point.train_loss) for point in found] == [
+        ("result-2", 1, 2.0),
+        ("result-1", 1, 1.0),
+        ("result-1", 2, 0.5),
+    ]
+    assert found[0].valid_loss is None
+
+
+def test_curves_of_nothing_are_nothing(path: Path) -> None:
+    assert reading.curves(path, []) == []
+
+
+def test_predictions_come_in_the_order_of_the_split(path: Path) -> None:
+    found = reading.predictions(path, "result-1")
+    assert [(one.position, one.path) for one in found] == [(0, "first.jpg"), (1, "second.jpg")]
+    assert found[0].is_correct
+
+
+def test_class_metrics_come_by_name(path: Path) -> None:
+    found = reading.class_metrics(path, "result-1")
+    assert [(one.class_name, one.precision) for one in found] == [("pizza", 0.5), ("steak", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("plan_name", "expected"),
+    [(None, ["new", "old", "other"]), ("demo", ["new", "old"]), ("never", [])],
+    ids=["every plan", "one plan", "a plan that never ran"],
+)
+def test_runs_come_latest_first(path: Path, plan_name: str | None, expected: list[str]) -> None:
+    found = reading.runs(path, plan_name=plan_name)
+    assert [run.run_id for run in found] == expected
+    assert all(run.started_at.utcoffset() == timedelta(0) for run in found)
+
+
+def test_known_results_are_those_with_epochs(path: Path) -> None:
+    assert reading.known_results(path) == {"result-1", "result-2"}
+
+
+def test_before_the_first_run_no_result_is_known(tmp_path: Path) -> None:
+    assert reading.known_results(tmp_path / "warehouse.duckdb") == frozenset()
+
+
+def test_readers_say_that_nothing_has_run(tmp_path: Path) -> None:
+    acts: list[Callable[[Path], Any]] = [
+        reading.runs,
+        lambda path: reading.curves(path, ["x"]),
+        lambda path: reading.predictions(path, "x"),
+        lambda path: reading.class_metrics(path, "x"),
+    ]
+    for act in acts:
+        with pytest.raises(warehouse.MissingWarehouseError, match="nothing has run yet"):
+            act(tmp_path / "warehouse.duckdb")

@@ -1,0 +1,325 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+import warehouse
+
+from .conftest import START
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Tables = dict[str, pa.Table]
+Row = dict[str, Any]
+Rows = Callable[..., pa.Table]
+Cells = Callable[..., Tables]
+
+
+@pytest.fixture
+def answer(path: Path) -> Callable[[Tables, str], list[Row]]:
+    """Load tables into a new file and ask it."""
+
+    def ask(tables: Tables, sql: str) -> list[Row]:
+        warehouse.load(path, tables)
+        found: list[Row] = warehouse.query(path, sql).to_pylist()
+        return found
+
+    return ask
+
+
+def _at(minutes: int) -> Any:
+    return START + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param([], [], id="no rows"),
+        pytest.param([{}], ["run-1"], id="one run"),
+        pytest.param(
+            [
+                {"run_id": "late", "finished_at": _at(9)},
+                {"run_id": "early", "finished_at": _at(1)},
+            ],
+            ["late"],
+            id="the latest completed run counts",
+        ),
+        pytest.param(
+            [
+                {"run_id": "good", "finished_at": _at(1)},
+                {"run_id": "bad", "finished_at": _at(9), "status": "failed", "result_key": None},
+            ],
+            ["good"],
+            id="a later failure does not hide a result",
+        ),
+        pytest.param(
+            [
+                {"run_id": "first", "finished_at": _at(1), "status": "failed", "result_key": None},
+                {"run_id": "then", "finished_at": _at(9), "status": "diverged"},
+            ],
+            ["then"],
+            id="without a completed run the latest of any status counts",
+        ),
+        pytest.param(
+            [
+                {"run_id": "a", "finished_at": _at(1)},
+                {"run_id": "b", "finished_at": _at(1)},
+            ],
+            ["b"],
+            id="at the same moment the greater run id counts",
+        ),
+        pytest.param(
+            [{"plan_name": "demo"}, {"plan_name": "other", "run_id": "run-2"}],
+            ["run-1", "run-2"],
+            id="two plans with the same cell are two rows",
+        ),
+        pytest.param(
+            [{"finished_at": None, "status": "pending", "result_key": None}],
+            ["run-1"],
+            id="a pending cell is there",
+        ),
+    ],
+)
+def test_leaderboard_has_one_row_per_plan_and_cell(
+    given: list[Row],
+    expected: list[str],
+    answer: Callable[[Tables, str], list[Row]],
+    rows: Rows,
+) -> None:
+    tables = {"cells": rows("cells")}
+    if given:
+        runs = [{"run_id": row.get("run_id", "run-1")} for row in given]
+        tables |= {"cell_runs": rows("cell_runs", *given), "runs": rows("runs", *runs)}
+    found = answer(tables, "select run_id from leaderboard order by run_id")
+    assert [row["run_id"] for row in found] == expected
+
+
+def test_a_row_without_its_run_yet_still_counts(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    tables = {"cells": rows("cells"), "cell_runs": rows("cell_runs")}
+    assert len(answer(tables, "from leaderboard")) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_same"),
+    [
+        pytest.param('{"a":1,"seed":1}', '{"a":1,"seed":2}', True, id="the seed does not count"),
+        pytest.param('{"a":1,"seed":1}', '{"a":2,"seed":1}', False, id="everything else does"),
+        pytest.param(
+            '{"a":{"seed":1},"seed":1}', '{"a":{"seed":2},"seed":1}', False, id="only at the top"
+        ),
+        pytest.param(
+            '{"a":0.1,"seed":1}', '{"a":0.10000000000000002}', False, id="every bit counts"
+        ),
+    ],
+)
+def test_config_id_is_the_recipe_without_its_seed(
+    one: str,
+    other: str,
+    are_same: bool,
+    answer: Callable[[Tables, str], list[Row]],
+    rows: Rows,
+) -> None:
+    tables = {
+        "cells": rows(
+            "cells",
+            {"cell_id": "a", "settings_json": one},
+            {"cell_id": "b", "settings_json": other},
+        ),
+        "cell_runs": rows("cell_runs", {"cell_id": "a"}, {"cell_id": "b"}),
+    }
+    found = answer(tables, "select count(distinct config_id) as n from leaderboard")
+    assert found == [{"n": 1 if are_same else 2}]
+
+
+def test_learning_curves_are_long_and_leave_out_what_was_not_measured(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    measured = {"train_loss": 0.5, "train_accuracy": 0.75, "test_loss": 0.25, "test_accuracy": 1.0}
+    tables = {
+        "cells": rows("cells"),
+        "cell_runs": rows("cell_runs"),
+        "epochs": rows("epochs", measured, {"epoch": 2, "valid_loss": 0.125}),
+    }
+    columns = "epoch, split, loss, accuracy"
+    found = answer(tables, f"select {columns} from learning_curves order by epoch, split")
+    assert [tuple(row.values()) for row in found] == [
+        (1, "test", 0.25, 1.0),
+        (1, "train", 0.5, 0.75),
+        (2, "valid", 0.125, None),
+    ]
+
+
+def test_a_result_that_two_cells_share_is_a_curve_of_each(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    tables = {
+        "cells": rows("cells", {"cell_id": "a"}, {"cell_id": "b"}),
+        "cell_runs": rows("cell_runs", {"cell_id": "a"}, {"cell_id": "b"}),
+        "epochs": rows("epochs", {"cell_id": "a", "train_loss": 0.5}),
+    }
+    found = answer(tables, "select cell_id from learning_curves order by cell_id")
+    assert [row["cell_id"] for row in found] == ["a", "b"]
+
+
+def test_a_cell_has_the_curve_of_its_latest_result_only(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    tables = {
+        "cells": rows("cells"),
+        "cell_runs": rows(
+            "cell_runs",
+            {"plan_name": "one", "result_key": "old", "finished_at": _at(1)},
+            {"plan_name": "two", "run_id": "2", "result_key": "new", "finished_at": _at(2)},
+        ),
+        "epochs": rows(
+            "epochs",
+            {"result_key": "old", "train_loss": 1.0},
+            {"result_key": "new", "train_loss": 2.0},
+        ),
+    }
+    assert [row["loss"] for row in answer(tables, "from learning_curves")] == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(
+            [{"test_accuracy": 0.5}],
+            {"cells": 1, "n": 1, "mean": 0.5, "std": None},
+            id="one seed has no deviation",
+        ),
+        pytest.param(
+            [{"test_accuracy": 0.5, "seed": 1}, {"test_accuracy": 0.75, "seed": 2}],
+            {"cells": 2, "n": 2, "mean": 0.625, "std": 0.125 * math.sqrt(2)},
+            id="two seeds",
+        ),
+        pytest.param(
+            [
+                {"test_accuracy": 0.5, "seed": 1},
+                {"test_accuracy": 0.75, "seed": 2, "status": "diverged"},
+            ],
+            {"cells": 2, "n": 1, "mean": 0.5, "std": None},
+            id="a diverged seed is counted but not averaged",
+        ),
+        pytest.param(
+            [{"status": "failed", "result_key": None}],
+            {"cells": 1, "n": 0, "mean": None, "std": None},
+            id="all failed",
+        ),
+    ],
+)
+def test_seed_summary(
+    given: list[Row],
+    expected: Row,
+    answer: Callable[[Tables, str], list[Row]],
+    cells: Cells,
+) -> None:
+    tables = cells(
+        *({"config": "same", "label": f"l{place}"} | row for place, row in enumerate(given))
+    )
+    (found,) = answer(tables, "from seed_summary")
+    assert (found["label"], found["position"]) == ("l0", 0)
+    assert {name: found[name] for name in ("cells", "n")} == {
+        name: expected[name] for name in ("cells", "n")
+    }
+    assert found["test_accuracy_mean"] == expected["mean"]
+    assert found["test_accuracy_std"] == pytest.approx(expected["std"])
+
+
+def test_axis_effects_of_a_full_grid(
+    answer: Callable[[Tables, str], list[Row]], cells: Cells
+) -> None:
+    grid = [
+        {
+            "axes_json": json.dumps({"model.arch": arch, "epochs": epochs}),
+            "test_accuracy": accuracy,
+        }
+        for arch, epochs, accuracy in [
+            ("b0", "5", 0.5),
+            ("b0", "10", 0.75),
+            ("b2", "5", 0.75),
+            ("b2", "10", 1.0),
+        ]
+    ]
+    unfinished = {"axes_json": '{"epochs": "20"}', "status": "failed", "result_key": None}
+    columns = "axis, value, cells, test_accuracy_mean, test_accuracy_effect"
+    found = answer(
+        cells(*grid, unfinished), f"select {columns} from axis_effects order by axis, value"
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("epochs", "10", 2, 0.875, 0.125),
+        ("epochs", "5", 2, 0.625, -0.125),
+        ("model.arch", "b0", 2, 0.625, -0.125),
+        ("model.arch", "b2", 2, 0.875, 0.125),
+    ]
+
+
+def test_confusions_count_pairs_and_share_by_true_class(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    said = ["pizza", "pizza", "steak", "pizza"]
+    given = [
+        {"position": place, "predicted_class": name, "is_correct": name == "pizza"}
+        for place, name in enumerate(said)
+    ]
+    found = answer(
+        {"predictions": rows("predictions", *given)}, "from confusions order by predicted_class"
+    )
+    assert [tuple(row.values())[1:] for row in found] == [
+        ("pizza", "pizza", 3, 0.75),
+        ("pizza", "steak", 1, 0.25),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "front"),
+    [
+        pytest.param([(1.0, 0.5)], [True], id="one alone"),
+        pytest.param([(1.0, 0.5), (2.0, 0.75)], [True, True], id="dearer and better"),
+        pytest.param([(1.0, 0.5), (2.0, 0.5)], [True, False], id="dearer and not better"),
+        pytest.param([(1.0, 0.5), (2.0, 0.25)], [True, False], id="dearer and worse"),
+        pytest.param([(1.0, 0.5), (1.0, 0.75)], [False, True], id="same cost, better"),
+        pytest.param([(1.0, 0.5), (1.0, 0.5)], [True, True], id="twins stand both"),
+        pytest.param([(1.0, 0.5), (None, 0.75)], [True], id="an unknown cost is left out"),
+    ],
+)
+def test_pareto_front(
+    given: list[tuple[float | None, float]],
+    front: list[bool],
+    answer: Callable[[Tables, str], list[Row]],
+    cells: Cells,
+) -> None:
+    tables = cells(*({"seconds_alone": cost, "test_accuracy": got} for cost, got in given))
+    found = answer(tables, "from pareto where cost_kind = 'seconds_alone' order by position")
+    assert [row["is_on_front"] for row in found] == front
+
+
+def test_savings_of_a_run(answer: Callable[[Tables, str], list[Row]], rows: Rows) -> None:
+    tables = {
+        "runs": rows("runs", {"run_id": "run-1"}, {"run_id": "empty"}),
+        "cell_runs": rows(
+            "cell_runs",
+            {"cell_id": "a", "seconds_alone": 10.0, "seconds_paid": 4.0},
+            {"cell_id": "b", "seconds_alone": 20.0, "seconds_paid": 0.5},
+        ),
+        "stages": rows(
+            "stages", {"stage_key": "x", "is_hit": True}, {"stage_key": "y"}, {"stage_key": "z"}
+        ),
+    }
+    columns = "seconds_alone, seconds_paid, seconds_saved, stages_found, stages_computed"
+    found = answer(
+        tables, f"select run_id, {columns}, epochs_computed from savings order by run_id"
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("empty", None, None, None, 0, 0, 0),
+        ("run-1", 30.0, 4.5, 25.5, 1, 2, 10),
+    ]
