@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import math
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
@@ -384,6 +387,31 @@ def test_waiting_ends_with_the_name_of_who_holds_the_lock(
         with pytest.raises(warehouse.LockedWarehouseError, match=expected):
             warehouse.load(path, {}, timeout_seconds=0.2)
     warehouse.load(path, {}, timeout_seconds=0.2)
+
+
+@pytest.mark.parametrize("said", [None, "{", "[]", '{"pid": 1}'])
+def test_a_holder_that_did_not_say_its_name_is_waited_for_all_the_same(
+    said: str | None, path: Path
+) -> None:
+    if said is not None:
+        path.with_name(path.name + ".lock.json").write_text(said)
+    with (
+        filelock.FileLock(path.with_name(path.name + ".lock")),
+        pytest.raises(warehouse.LockedWarehouseError, match="a process that has not said its name"),
+    ):
+        warehouse.load(path, {}, timeout_seconds=0.05)
+
+
+def test_a_system_that_cannot_share_blocks_gets_a_plain_copy(
+    path: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> int:
+        raise OSError(errno.EXDEV, "not across file systems")
+
+    warehouse.load(path, {"epochs": rows("epochs")})
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    warehouse.load(path, {"epochs": rows("epochs", {"epoch": 2})})
+    assert _count(path, "epochs") == 2
 
 
 _LOADER = """
