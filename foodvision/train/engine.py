@@ -1,0 +1,318 @@
+"""The epoch loop: flat typed settings in, one result per epoch out.
+
+It prints nothing, writes nothing, and knows neither plans nor files.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from foodvision.errors import TrainingError
+from foodvision.plan.schedules import batch_sizes, steps_per_epoch
+from foodvision.train.determinism import aligned
+from foodvision.train.generators import epoch_generator, epoch_randomness
+from foodvision.train.optimizers import OptimizerSettings, build_optimizer
+from foodvision.train.snapshots import Snapshot, changing_names, restore_snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from torch import Tensor, nn
+
+    from foodvision.data.loaders import Inputs
+
+__all__ = ["EpochResult", "Snapshot", "TrainSettings", "train_epochs"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What acts on every epoch.
+
+    Attributes:
+        batch_size: images per optimizer step; >= 1. See `batch_sizes` for the last batch.
+        seed: shuffle and dropout of every epoch derive from it.
+        optimizer: which optimizer.
+        label_smoothing: share of the target spread over all classes; in [0, 1).
+        micro_batch: most images in one forward pass (memory); the step still weighs all images of
+            its batch alike. `None`: the whole batch at once.
+    """
+
+    batch_size: int
+    seed: int
+    optimizer: OptimizerSettings
+    label_smoothing: float = 0.0
+    micro_batch: int | None = None
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch, measured while it trained (training mode, weights changing step by step).
+
+    Attributes:
+        epoch: from 1.
+        train_loss: mean over images; NaN or infinite where training diverged.
+        train_accuracy: share of images, in [0, 1].
+        images: images trained on.
+        steps: optimizer steps.
+        seconds: wall time of the epoch.
+        learning_rate: of the last step.
+        diverged: a loss or a weight is NaN or infinite; no epoch follows.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    images: int
+    steps: int
+    seconds: float
+    learning_rate: float
+    diverged: bool
+
+
+def train_epochs(
+    module: nn.Module,
+    inputs: Inputs,
+    labels: Tensor,
+    *,
+    settings: TrainSettings,
+    learning_rates: Sequence[Sequence[float]],
+    first_epoch: int,
+    snapshot: Snapshot | None,
+    enter_train_mode: Callable[[nn.Module], None],
+    snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
+) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
+    """Train epoch by epoch, changing `module` in place.
+
+    The caller may use the module between two epochs (to score it): every epoch sets its training
+    mode and its random numbers anew, so that nothing done in between acts on what follows, and
+    10 epochs are 5 epochs, a snapshot, and 5 more, to the bit (inside `deterministic`).
+
+    Args:
+        module: on its device; gives float logits [B, C]. Parameters with `requires_grad` train.
+        inputs: the training images, ready for the module.
+        labels: int64 [N], class indices in [0, C).
+        settings: what acts on every epoch.
+        learning_rates: for every epoch to train, the learning rate of each of its steps; the
+            first list belongs to `first_epoch`.
+        first_epoch: number of the first epoch to train, from 1.
+        snapshot: taken after epoch `first_epoch - 1`; `None`: `module` already holds the weights
+            to begin with, and the optimizer starts fresh.
+        enter_train_mode: sets the training mode of every submodule, called before each epoch.
+        snapshot_names: entries of the module's state dict that a snapshot keeps.
+
+    Returns:
+        An iterator over each epoch's result and a function that takes its snapshot; the function
+        must be called before the next epoch is asked for. Ends after an epoch that diverged.
+
+    Raises:
+        TrainingError: the arguments do not fit together (raised here, before the first epoch), or
+            the module cannot train on these batches (raised while iterating).
+    """
+    _check_arguments(inputs, labels, settings, learning_rates, first_epoch, snapshot)
+    trainer = _Trainer(module, inputs, labels, settings, snapshot_names)
+    if snapshot is not None:
+        trainer.restore(snapshot)
+    return trainer.run(learning_rates, first_epoch, enter_train_mode)
+
+
+class _Trainer:
+    """A module in training, with what stays the same from epoch to epoch."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: Inputs,
+        labels: Tensor,
+        settings: TrainSettings,
+        snapshot_names: Callable[[nn.Module], Iterable[str]],
+    ) -> None:
+        self._module = module
+        self._inputs = inputs
+        self._labels = labels.detach().cpu()
+        self._highest_label = int(self._labels.max())
+        self._settings = settings
+        self._snapshot_names = snapshot_names
+        self._trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        params = tuple(self._trainable.values())
+        self._optimizer = build_optimizer(params, settings.optimizer, lr=0.0)
+        self._optimizer.zero_grad()
+        self._device = params[0].device
+        self._epoch = 0
+
+    def restore(self, snapshot: Snapshot) -> None:
+        restore_snapshot(snapshot, self._module, self._optimizer, trainable=[*self._trainable])
+
+    def run(
+        self,
+        learning_rates: Sequence[Sequence[float]],
+        first_epoch: int,
+        enter_train_mode: Callable[[nn.Module], None],
+    ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
+        for epoch, rates in enumerate(learning_rates, start=first_epoch):
+            enter_train_mode(self._module)
+            self._epoch = epoch
+            result = self._train_epoch(epoch, rates)
+            yield result, self._snapshot_function(epoch)
+            if result.diverged:
+                return
+
+    def _train_epoch(self, epoch: int, rates: Sequence[float]) -> EpochResult:
+        started = time.perf_counter()
+        order = torch.randperm(
+            len(self._labels), generator=epoch_generator(self._settings.seed, epoch, "shuffle")
+        )
+        tally = _EpochTally()
+        with epoch_randomness(self._settings.seed, epoch, device=self._device):
+            for (indices, labels), rate in zip(self._batches(order), rates, strict=True):
+                self._step(indices, labels, rate, tally)
+        train_loss, train_accuracy, is_finite = tally.totals()
+        return EpochResult(
+            epoch=epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            images=len(order),
+            steps=len(rates),
+            diverged=not (is_finite and self._has_finite_weights()),
+            seconds=time.perf_counter() - started,
+            learning_rate=rates[-1],
+        )
+
+    def _batches(self, order: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
+        sizes = list(batch_sizes(len(order), self._settings.batch_size))
+        indices = np.split(order.numpy(), np.cumsum(sizes)[:-1])
+        labels = torch.split(self._labels[order].to(self._device), sizes)
+        return zip(indices, labels, strict=True)
+
+    def _step(self, indices: np.ndarray, labels: Tensor, lr: float, tally: _EpochTally) -> None:
+        """Take one optimizer step: the gradient of the mean loss over the batch."""
+        images = len(indices)
+        begin = 0
+        for size in batch_sizes(images, self._settings.micro_batch or images):
+            part = slice(begin, begin + size)
+            loss = self._loss(indices[part], labels[part], tally)
+            (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
+            begin += size
+        self._optimizer.lr = lr
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+
+    def _loss(self, indices: np.ndarray, labels: Tensor, tally: _EpochTally) -> Tensor:
+        logits = self._logits(indices)
+        loss = functional.cross_entropy(
+            logits, labels, label_smoothing=self._settings.label_smoothing
+        )
+        tally.add(loss.detach(), logits.detach(), labels)
+        return loss
+
+    def _logits(self, indices: np.ndarray) -> Tensor:
+        try:
+            logits = self._module(aligned(self._inputs.batch(indices)))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise TrainingError(
+                f"BatchNorm learns from 2 or more images at once, found a batch of {len(indices)}. "
+                "Raise `batch_size` (and `micro_batch`), use more images, or set `batchnorm: "
+                "frozen`."
+            ) from error
+        self._check_logits(logits, len(indices))
+        return logits  # type: ignore[no-any-return]
+
+    def _check_logits(self, logits: object, images: int) -> None:
+        if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != images:
+            found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
+            raise TrainingError(
+                f"A module in training must give logits [{images}, classes], found {found}. "
+                "Build it without auxiliary outputs."
+            )
+        if logits.shape[1] <= self._highest_label:
+            raise TrainingError(
+                f"Labels must be below the number of classes, found label {self._highest_label} "
+                f"and logits for {logits.shape[1]} classes. Build the model for all classes."
+            )
+
+    def _has_finite_weights(self) -> bool:
+        checks = [param.detach().isfinite().all() for param in self._trainable.values()]
+        return bool(torch.stack(checks).all())
+
+    def _snapshot_function(self, epoch: int) -> Callable[[], Snapshot]:
+        def snapshot() -> Snapshot:
+            if self._epoch != epoch:
+                raise TrainingError(
+                    f"The snapshot of epoch {epoch} must be taken before the next epoch trains, "
+                    f"found epoch {self._epoch}. Take it while iterating."
+                )
+            return take_snapshot(
+                self._module,
+                self._optimizer,
+                epoch=epoch,
+                trainable=[*self._trainable],
+                names=self._snapshot_names(self._module),
+            )
+
+        return snapshot
+
+
+class _EpochTally:
+    """Sums of an epoch, left on the device until its end: no step waits for one."""
+
+    def __init__(self) -> None:
+        self._losses: list[Tensor] = []
+        self._correct: list[Tensor] = []
+        self._sizes: list[int] = []
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a forward pass: its mean loss, float logits [B, C], int64 labels [B]."""
+        self._losses.append(loss)
+        self._correct.append((logits.argmax(dim=1) == labels).sum())
+        self._sizes.append(len(labels))
+
+    def totals(self) -> tuple[float, float, bool]:
+        """Return mean loss and accuracy over images, and whether every loss was finite."""
+        losses = torch.stack(self._losses).cpu().double().numpy()
+        correct = int(torch.stack(self._correct).sum())
+        sizes = np.array(self._sizes)
+        images = int(sizes.sum())
+        return float(losses @ sizes) / images, correct / images, bool(np.isfinite(losses).all())
+
+
+def _check_arguments(
+    inputs: Inputs,
+    labels: Tensor,
+    settings: TrainSettings,
+    learning_rates: Sequence[Sequence[float]],
+    first_epoch: int,
+    snapshot: Snapshot | None,
+) -> None:
+    images = len(inputs)
+    if images == 0 or labels.shape != (images,) or labels.dtype != torch.int64:
+        raise TrainingError(
+            f"Training needs one int64 label per image and at least one image, found {images} "
+            f"images and {labels.dtype} labels of shape {tuple(labels.shape)}. "
+            "Give the labels of exactly these images."
+        )
+    if int(labels.min()) < 0:
+        raise TrainingError(
+            f"Labels are class indices from 0, found {int(labels.min())}. "
+            "Number the classes from 0."
+        )
+    steps = steps_per_epoch(images, settings.batch_size)
+    for epoch, rates in enumerate(learning_rates, start=first_epoch):
+        if len(rates) != steps:
+            raise TrainingError(
+                f"Epoch {epoch} needs one learning rate for each of its {steps} steps ({images} "
+                f"images in batches of {settings.batch_size}), found {len(rates)}. "
+                "Make them with `plan.schedules.learning_rates`."
+            )
+    before = first_epoch - 1 if snapshot is None else snapshot.epoch
+    if first_epoch < 1 or before != first_epoch - 1:
+        raise TrainingError(
+            f"Epochs follow each other from 1, found epoch {first_epoch} after epoch {before}. "
+            "Give the snapshot of the epoch before."
+        )

@@ -1,0 +1,73 @@
+"""Random numbers of an epoch, derived from (seed, epoch, purpose): no state has to survive."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from foodvision.hashing import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SEED_BITS = 63
+
+# torch's global generator belongs to the whole process: one epoch at a time may use it.
+_GLOBAL_RNG = threading.Lock()
+
+
+def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
+    """Return the seed of one epoch's random numbers for one purpose.
+
+    Args:
+        seed: of the cell.
+        epoch: from 1.
+        purpose: what the numbers are for: `shuffle`, `dropout`.
+
+    Returns:
+        A number in [0, 2**63), the leading bits of a sha256: neighbouring seeds and epochs have
+        nothing in common.
+    """
+    return int(digest([seed, epoch, purpose])[:16], 16) >> (64 - _SEED_BITS)
+
+
+def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """Return a fresh CPU generator for one purpose in one epoch; see `epoch_seed`."""
+    return torch.Generator().manual_seed(epoch_seed(seed, epoch, purpose))
+
+
+@contextmanager
+def epoch_randomness(seed: int, epoch: int, *, device: torch.device) -> Iterator[None]:
+    """Seed torch's global generators (dropout draws from them) for the time of one epoch.
+
+    The generators of the CPU and of `device` have their former states again afterwards; those of
+    other devices are not touched. Threads that train at the same time wait for each other, because
+    the generators are shared by the whole process.
+
+    Args:
+        seed: of the cell.
+        epoch: from 1.
+        device: where the module lies.
+    """
+    with _GLOBAL_RNG:
+        generators = [torch.default_generator, *_device_generators(device)]
+        states = [generator.get_state() for generator in generators]
+        try:
+            for generator in generators:
+                generator.manual_seed(epoch_seed(seed, epoch, "dropout"))
+            yield
+        finally:
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)
+
+
+def _device_generators(device: torch.device) -> list[torch.Generator]:
+    if device.type == "cuda":
+        current = torch.cuda.current_device()  # also makes the generators, where CUDA is new
+        return [torch.cuda.default_generators[current if device.index is None else device.index]]
+    if device.type == "mps":
+        return [torch.mps._get_default_mps_generator()]
+    return []

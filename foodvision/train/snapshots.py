@@ -1,0 +1,203 @@
+"""Snapshots: all that the next epoch needs, as named tensors in a file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from foodvision.errors import StoreError, TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from foodvision.train.optimizers import Optimizer
+
+_FORMAT = "foodvision-snapshot-1"
+_METADATA = "foodvision"
+_MODEL = "model."
+_OPTIMIZER = "optimizer."
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What training has reached after an epoch; all tensors are copies on the CPU.
+
+    Attributes:
+        epoch: the last epoch that was trained, from 1.
+        model: entries of the module's state dict that training may have changed.
+        optimizer: `<parameter name>.<state name>` (`0.weight.exp_avg`, `0.weight.step`).
+    """
+
+    epoch: int
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+
+
+def changing_names(module: nn.Module) -> tuple[str, ...]:
+    """Name the entries of a state dict that training may change: trainable parameters, buffers.
+
+    Parameters that take no gradient are left out: whoever restores a snapshot builds them again
+    from the weights that training began with.
+    """
+    frozen = {
+        name
+        for name, param in module.named_parameters(remove_duplicate=False)
+        if not param.requires_grad
+    }
+    return tuple(name for name in module.state_dict() if name not in frozen)
+
+
+def take_snapshot(
+    module: nn.Module,
+    optimizer: Optimizer,
+    *,
+    epoch: int,
+    trainable: Sequence[str],
+    names: Iterable[str],
+) -> Snapshot:
+    """Copy what training has reached.
+
+    Args:
+        module: in training.
+        optimizer: of the parameters `trainable`, in this order.
+        epoch: that has just ended, from 1.
+        trainable: names of the optimizer's parameters.
+        names: entries of the module's state dict to keep.
+
+    Raises:
+        TrainingError: a name is no entry of the state dict.
+    """
+    state = module.state_dict()
+    wanted = list(names)
+    _check_known(wanted, state)
+    return Snapshot(
+        epoch=epoch,
+        model={name: _copy(state[name]) for name in wanted},
+        optimizer={
+            f"{name}.{kind}": _copy(value)
+            for name, states in zip(trainable, optimizer.states(), strict=True)
+            for kind, value in states.items()
+        },
+    )
+
+
+def restore_snapshot(
+    snapshot: Snapshot,
+    module: nn.Module,
+    optimizer: Optimizer,
+    *,
+    trainable: Sequence[str],
+) -> None:
+    """Bring a module and a fresh optimizer to where a snapshot was taken, to the bit.
+
+    Memory layouts (channels-last) stay as they are in `module`; values move to its device.
+
+    Args:
+        snapshot: of a module with the same names.
+        module: with the weights that training began with.
+        optimizer: of the parameters `trainable`, in this order.
+        trainable: names of the optimizer's parameters.
+
+    Raises:
+        TrainingError: the snapshot belongs to another model or optimizer.
+    """
+    _check_known(snapshot.model, module.state_dict())
+    _check_complete(snapshot, trainable)
+    try:
+        module.load_state_dict(snapshot.model, strict=False)
+    except RuntimeError as error:
+        raise _foreign(str(error)) from error
+    _restore_optimizer(snapshot.optimizer, optimizer, trainable)
+
+
+def save_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot as safetensors, beside its place first, then renamed."""
+    tensors = {_MODEL + name: tensor for name, tensor in snapshot.model.items()}
+    tensors |= {_OPTIMIZER + name: tensor for name, tensor in snapshot.optimizer.items()}
+    # One entry only: safetensors keeps metadata in a hash map, and equal snapshots shall be equal
+    # files.
+    about = json.dumps({"format": _FORMAT, "epoch": snapshot.epoch}, sort_keys=True)
+    beside = path.with_name(path.name + ".part")
+    save_file(tensors, beside, metadata={_METADATA: about})
+    beside.replace(path)
+
+
+def load_snapshot(path: Path) -> Snapshot:
+    """Read a snapshot.
+
+    Raises:
+        StoreError: the file is missing, damaged, or no snapshot.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise StoreError(
+            f"{path}: a snapshot must be a whole safetensors file, found: {error}. Remove the "
+            "entry that it belongs to and run again; it is computed anew."
+        ) from error
+    if about.get("format") != _FORMAT:
+        raise StoreError(
+            f"{path}: a snapshot must have the format {_FORMAT}, found {about.get('format')}. "
+            "Remove the entry that it belongs to and run again; it is computed anew."
+        )
+    return Snapshot(
+        epoch=int(about["epoch"]),
+        model=_stripped(tensors, _MODEL),
+        optimizer=_stripped(tensors, _OPTIMIZER),
+    )
+
+
+def _stripped(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _copy(value: Tensor) -> Tensor:
+    """Copy to contiguous memory of the CPU, also where it lies there already."""
+    copy = torch.empty(value.shape, dtype=value.dtype, device="cpu")
+    return copy.copy_(value.detach())
+
+
+def _restore_optimizer(
+    flat: Mapping[str, Tensor], optimizer: Optimizer, trainable: Sequence[str]
+) -> None:
+    states: dict[str, dict[str, Tensor]] = {}
+    for key, value in flat.items():
+        name, _, kind = key.rpartition(".")
+        states.setdefault(name, {})[kind] = value
+    positions = {name: position for position, name in enumerate(trainable)}
+    _check_known(states, positions)
+    for name, state in states.items():
+        optimizer.restore(positions[name], state)
+
+
+def _check_known(names: Iterable[str], state: Mapping[str, object]) -> None:
+    unknown = [name for name in names if name not in state]
+    if unknown:
+        raise _foreign(f"{', '.join(unknown[:5])}, which the model does not have or does not train")
+
+
+def _check_complete(snapshot: Snapshot, trainable: Iterable[str]) -> None:
+    missing = [name for name in trainable if name not in snapshot.model]
+    if missing:
+        raise _foreign(f"no {', '.join(missing[:5])}, which the model trains")
+
+
+def _foreign(found: str) -> TrainingError:
+    return TrainingError(
+        f"A snapshot must belong to the model and the optimizer that go on from it, found {found}. "
+        "Go on with the settings that it was taken with, or train from the start."
+    )
