@@ -1,0 +1,1 @@
+"""Evaluation: predictions, metrics, and photos of the user's own."""

@@ -1,0 +1,226 @@
+"""Metrics of logits against labels: means over images, never means of batch means.
+
+Probabilities and losses are computed in float64 from the float32 logits: they are small work, and
+so neither a large logit nor a long sum costs digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.nn import functional
+
+from foodvision.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good a model is on a list of images.
+
+    Attributes:
+        loss: cross-entropy, mean over images; NaN or infinite where logits are.
+        accuracy: share of images whose highest logit is at the label, in [0, 1].
+        images: number of images.
+    """
+
+    loss: float
+    accuracy: float
+    images: int
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """How good a model is on one class; a ratio of nothing is 0.
+
+    Attributes:
+        class_name: the class.
+        precision: share of the images called so that are so, in [0, 1].
+        recall: share of the images that are so that are called so, in [0, 1].
+        f1: harmonic mean of both, in [0, 1].
+        support: number of images that are so.
+    """
+
+    class_name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
+    """What a model says of each image; arrays of one entry per image, in order.
+
+    Attributes:
+        predicted: int64 [N], index of the most probable class (the first of equals).
+        probability: float64 [N], its probability, in [0, 1].
+        true_probability: float64 [N], the probability of the true class, in [0, 1].
+        is_correct: bool [N].
+    """
+
+    predicted: np.ndarray
+    probability: np.ndarray
+    true_probability: np.ndarray
+    is_correct: np.ndarray
+
+
+@dataclass(frozen=True)
+class ClassProbability:
+    """A class and how probable a model finds it, in [0, 1]."""
+
+    class_name: str
+    probability: float
+
+
+def score_logits(logits: Tensor, labels: Tensor) -> Score:
+    """Score logits against labels.
+
+    Args:
+        logits: float [N, C]; N >= 1.
+        labels: int64 [N], class indices in [0, C).
+
+    Raises:
+        DataError: the shapes do not fit, or a label is no class.
+    """
+    _check_shapes(logits, labels)
+    wide = logits.detach().cpu().double()
+    targets = labels.detach().cpu()
+    return Score(
+        loss=float(functional.cross_entropy(wide, targets)),
+        accuracy=float((wide.argmax(dim=1) == targets).double().mean()),
+        images=len(targets),
+    )
+
+
+def class_metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> list[ClassMetrics]:
+    """Return precision, recall, F1 and support of every class, in the order of `classes`.
+
+    Args:
+        logits: float [N, C]; N >= 1.
+        labels: int64 [N], class indices in [0, C).
+        classes: C names.
+
+    Raises:
+        DataError: the shapes do not fit, or a label is no class.
+    """
+    _check_shapes(logits, labels, classes)
+    from sklearn.metrics import precision_recall_fscore_support  # a second to import
+
+    columns = precision_recall_fscore_support(
+        labels.cpu().numpy(),
+        _predicted(logits),
+        labels=np.arange(len(classes)),
+        zero_division=0,
+    )
+    return [
+        ClassMetrics(name, float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(classes, *columns, strict=True)
+    ]
+
+
+def confusion_matrix(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> np.ndarray:
+    """Count images by true class (rows) and predicted class (columns).
+
+    Args:
+        logits: float [N, C]; N >= 1.
+        labels: int64 [N], class indices in [0, C).
+        classes: C names.
+
+    Returns:
+        int64 [C, C].
+
+    Raises:
+        DataError: the shapes do not fit, or a label is no class.
+    """
+    _check_shapes(logits, labels, classes)
+    from sklearn import metrics  # a second to import
+
+    counts: np.ndarray = metrics.confusion_matrix(
+        labels.cpu().numpy(), _predicted(logits), labels=np.arange(len(classes))
+    )
+    return counts
+
+
+def probabilities(logits: Tensor) -> np.ndarray:
+    """Return the softmax of logits [N, C] as float64 [N, C]; every row adds up to 1."""
+    shares: np.ndarray = logits.detach().cpu().double().softmax(dim=1).numpy()
+    return shares
+
+
+def judge_logits(logits: Tensor, labels: Tensor) -> Verdicts:
+    """Say for every image what the model predicts, how surely, and whether it is right.
+
+    Args:
+        logits: float [N, C]; N >= 1.
+        labels: int64 [N], class indices in [0, C).
+
+    Raises:
+        DataError: the shapes do not fit, or a label is no class.
+    """
+    _check_shapes(logits, labels)
+    shares, targets = probabilities(logits), labels.cpu().numpy()
+    predicted, rows = _predicted(logits), np.arange(len(targets))
+    return Verdicts(
+        predicted=predicted,
+        probability=shares[rows, predicted],
+        true_probability=shares[rows, targets],
+        is_correct=predicted == targets,
+    )
+
+
+def top_classes(
+    logits: Tensor, classes: Sequence[str], *, count: int | None = None
+) -> list[tuple[ClassProbability, ...]]:
+    """Return for every image its most probable classes, the most probable first.
+
+    Args:
+        logits: float [N, C].
+        classes: C names.
+        count: how many; `None` or more than there are: all.
+
+    Raises:
+        DataError: there are not as many names as classes.
+    """
+    _check_names(logits, classes)
+    shares = probabilities(logits)
+    ranked = np.argsort(-logits.detach().cpu().numpy(), axis=1, kind="stable")[:, :count]
+    return [
+        tuple(ClassProbability(classes[column], float(row[column])) for column in columns)
+        for row, columns in zip(shares, ranked, strict=True)
+    ]
+
+
+def _predicted(logits: Tensor) -> np.ndarray:
+    indices: np.ndarray = logits.detach().cpu().argmax(dim=1).numpy()
+    return indices
+
+
+def _check_shapes(logits: Tensor, labels: Tensor, classes: Sequence[str] | None = None) -> None:
+    if logits.dim() != 2 or len(labels) == 0 or labels.shape != logits.shape[:1]:
+        raise DataError(
+            f"Metrics need logits [N, C] and labels [N] of at least one image, found "
+            f"{tuple(logits.shape)} and {tuple(labels.shape)}. Give the labels of these images."
+        )
+    if classes is not None:
+        _check_names(logits, classes)
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= logits.shape[1]:
+        raise DataError(
+            f"Labels must lie between 0 and {logits.shape[1] - 1}, found {lowest} to {highest}. "
+            "Score a model only on the classes that it knows."
+        )
+
+
+def _check_names(logits: Tensor, classes: Sequence[str]) -> None:
+    if logits.dim() != 2 or logits.shape[1] != len(classes):
+        raise DataError(
+            f"Every class needs a name, found logits {tuple(logits.shape)} and {len(classes)} "
+            "names. Give the names that the model was trained with."
+        )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from foodvision.errors import DataError
+from foodvision.evaluate.metrics import (
+    ClassMetrics,
+    Score,
+    class_metrics,
+    confusion_matrix,
+    judge_logits,
+    probabilities,
+    score_logits,
+    top_classes,
+)
+
+CLASSES = ("ピザ", "ステーキ", "寿司")
+# True class and predicted class of six images: pizza is called steak once, sushi never comes up.
+LABELS = torch.tensor([0, 0, 0, 1, 1, 0])
+LOGITS = torch.tensor(
+    [
+        [4.0, 1.0, 0.0],
+        [3.0, 2.0, 1.0],
+        [0.0, 2.0, 1.0],
+        [0.0, 5.0, 1.0],
+        [1.0, 2.0, 0.0],
+        [2.0, 1.0, 0.0],
+    ]
+)
+
+
+def test_scores_are_means_over_images() -> None:
+    score = score_logits(LOGITS, LABELS)
+    expected = functional.cross_entropy(LOGITS.double(), LABELS).item()
+    assert score == Score(loss=pytest.approx(expected), accuracy=5 / 6, images=6)
+
+
+@settings(deadline=None, max_examples=30)
+@given(cut=st.integers(1, 5))
+def test_a_score_is_the_weighted_mean_of_its_parts(cut: int) -> None:
+    parts = [score_logits(LOGITS[:cut], LABELS[:cut]), score_logits(LOGITS[cut:], LABELS[cut:])]
+    whole = score_logits(LOGITS, LABELS)
+    for name in ("loss", "accuracy"):
+        mean = sum(getattr(part, name) * part.images for part in parts) / 6
+        assert getattr(whole, name) == pytest.approx(mean)
+
+
+def test_large_logits_cost_no_digits() -> None:
+    score = score_logits(torch.tensor([[80.0, 0.0]]), torch.tensor([0]))
+    assert 0 <= score.loss < 1e-30
+    far = score_logits(torch.tensor([[1e4, 0.0]]), torch.tensor([1]))
+    assert far.loss == 1e4
+    assert score_logits(torch.tensor([[20.0, 0.0]]), torch.tensor([0])).loss == pytest.approx(
+        math.log1p(math.exp(-20)), rel=1e-6
+    )
+
+
+def test_a_diverged_model_has_a_score() -> None:
+    score = score_logits(torch.full((2, 3), torch.nan), torch.tensor([0, 1]))
+    assert math.isnan(score.loss)
+    assert score.accuracy in (0.0, 0.5)
+
+
+def test_class_metrics() -> None:
+    pizza, steak, sushi = class_metrics(LOGITS, LABELS, CLASSES)
+    assert pizza == ClassMetrics("ピザ", 1.0, 0.75, pytest.approx(6 / 7), 4)
+    assert steak == ClassMetrics("ステーキ", pytest.approx(2 / 3), 1.0, pytest.approx(0.8), 2)
+    assert sushi == ClassMetrics("寿司", 0.0, 0.0, 0.0, 0)
+
+
+def test_confusion_has_true_classes_in_rows() -> None:
+    counts = confusion_matrix(LOGITS, LABELS, CLASSES)
+    assert counts.tolist() == [[3, 1, 0], [0, 2, 0], [0, 0, 0]]
+    assert counts.dtype == np.int64
+
+
+def test_probabilities_add_up_to_one() -> None:
+    shares = probabilities(LOGITS * 30)
+    assert shares.dtype == np.float64
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(shares, functional.softmax(LOGITS * 30, dim=1), atol=1e-6)
+
+
+def test_verdicts() -> None:
+    verdicts = judge_logits(LOGITS, LABELS)
+    assert verdicts.predicted.tolist() == [0, 0, 1, 1, 1, 0]
+    assert verdicts.is_correct.tolist() == [True, True, False, True, True, True]
+    shares = probabilities(LOGITS)
+    assert verdicts.probability.tolist() == shares.max(axis=1).tolist()
+    assert verdicts.true_probability[2] == shares[2, 0]
+
+
+def test_top_classes_come_with_the_most_probable_first() -> None:
+    (best, second), *_ = top_classes(LOGITS, CLASSES, count=2)
+    assert (best.class_name, second.class_name) == ("ピザ", "ステーキ")
+    assert best.probability > second.probability
+    every = top_classes(LOGITS, CLASSES)
+    assert [len(row) for row in every] == [3] * 6
+    assert sum(entry.probability for entry in every[0]) == pytest.approx(1)
+
+
+def test_of_equals_the_first_class_is_predicted_everywhere() -> None:
+    logits = torch.tensor([[1.0, 7.0, 7.0]])
+    assert judge_logits(logits, torch.tensor([2])).predicted.tolist() == [1]
+    assert top_classes(logits, CLASSES)[0][0].class_name == "ステーキ"
+    assert score_logits(logits, torch.tensor([1])).accuracy == 1
+
+
+@pytest.mark.parametrize("function", [score_logits, judge_logits])
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (LOGITS, LABELS[:-1], r"found \(6, 3\) and \(5,\)"),
+        (LOGITS[:0], LABELS[:0], "at least one image"),
+        (LOGITS[0], LABELS[:3], r"logits \[N, C\]"),
+        (LOGITS[:, :1], LABELS, "between 0 and 0, found 0 to 1"),
+        (LOGITS, LABELS - 1, "between 0 and 2, found -1 to 0"),
+    ],
+)
+def test_what_cannot_be_scored(
+    function: Any, logits: torch.Tensor, labels: torch.Tensor, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        function(logits, labels)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: class_metrics(LOGITS, LABELS, CLASSES[:2]),
+        lambda: confusion_matrix(LOGITS, LABELS, CLASSES[:2]),
+        lambda: top_classes(LOGITS, CLASSES[:2]),
+    ],
+)
+def test_every_class_needs_a_name(measure: Any) -> None:
+    with pytest.raises(DataError, match=r"needs a name, found logits \(6, 3\) and 2 names"):
+        measure()
