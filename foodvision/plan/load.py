@@ -1,0 +1,464 @@
+"""The one place that opens a plan: reads, overrides, checks, and reports all problems at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from foodvision.plan.axes import Axes, Layer, as_value, read_axes
+from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
+from foodvision.plan.expand import Draft, drafts, expand
+from foodvision.plan.messages import describe, show, suggestion, unknown_key
+from foodvision.plan.paths import NOT_YET, all_paths, known_keys, not_yet, with_defaults
+from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
+from foodvision.plan.schema import CROSS_FIELD, CellSettings, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from pydantic_core import ErrorDetails
+
+MAX_COMBINATIONS = 100_000
+_MAX_CELL_PROBLEMS = 20
+_TEXT = "<plan>"
+_SEARCHES = ("grid", "random", "halving")
+_STOP_KEYS = {"metric", "patience", "min_delta", "restore"}
+_DATA_KEYS = {"name", "fraction", "count"}
+# Stands in for the settings that are wrong while the others are checked against each other.
+_SOUND: dict[str, Any] = {
+    "data": {"name": "a"},
+    "test": {"name": "a"},
+    "model": {"arch": "a"},
+    "transform": {"size": 1},
+    "batch_size": 1,
+    "epochs": 1,
+    "optimizer": {"kind": "adam", "lr": 1},
+}
+
+
+def load_plan(
+    source: Path | str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+    architectures: Collection[str] = (),
+) -> Plan:
+    """Read a plan and check all of it.
+
+    Args:
+        source: a file, the text itself (more than one line, or beginning with `{`), or values.
+        overrides: like `base.epochs=3`; values are YAML, later ones win.
+        folder: what relative paths start from; default: the file's folder, else the current one.
+        architectures: known names; when given, others are refused.
+
+    Raises:
+        PlanProblems: every problem, in the order of the lines.
+    """
+    document, source_path = _open(source)
+    _require_mapping(document)
+    for override in overrides:
+        _override(document, override)
+    check = _Check(document, frozenset(architectures))
+    plan = check.run()
+    if document.problems or plan is None:
+        raise PlanProblems(_in_order(document.problems))
+    start = folder or (source_path.parent if source_path else Path.cwd())
+    return plan.placed(
+        folder=start.absolute(),
+        source_path=source_path,
+        places=document.place,
+        order=document.value,
+    )
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    distinct = dict.fromkeys(problems)
+    return sorted(distinct, key=lambda p: (p.line is None, p.line or 0, p.column or 0))
+
+
+def _stop(file: str, message: str) -> PlanProblems:
+    return PlanProblems([Problem(file, None, None, "", message)])
+
+
+# Opening
+
+
+def _open(source: Path | str | Mapping[str, Any]) -> tuple[Document, Path | None]:
+    if isinstance(source, Mapping):
+        return _values(source), None
+    if isinstance(source, str):
+        if "\n" in source or source.lstrip().startswith("{"):
+            return read_document(source, _TEXT), None
+        source = Path(source)
+    return read_document(_read_text(source), str(source)), source.absolute()
+
+
+def _values(source: Mapping[str, Any]) -> Document:
+    document = Document(None)
+
+    def copied(value: Any, path: PlanPath) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): copied(part, (*path, str(key))) for key, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [copied(part, (*path, index)) for index, part in enumerate(value)]
+        if isinstance(value, float) and not math.isfinite(value):
+            document.report(path, f"must be a finite number, got {show(value)}")
+        elif not isinstance(value, str | int | float | None):
+            document.report(path, f"must be a plain value, got {type(value).__name__}: convert it")
+        return value
+
+    document.value = copied(source, ())
+    return document
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.expanduser().open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _stop(str(path), f"no such file{_neighbour(path)}") from error
+    except IsADirectoryError as error:
+        raise _stop(str(path), "must be a file, found a folder: name the plan in it") from error
+    except (OSError, ValueError) as error:
+        raise _stop(str(path), f"cannot be read ({error})") from error
+    if len(content) > MAX_BYTES:
+        raise too_large(str(path))
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        column = error.start - content.rfind(b"\n", 0, error.start)
+        message = f"must be UTF-8 text, found byte 0x{content[error.start]:02x}: save it as UTF-8"
+        raise PlanProblems([Problem(str(path), line, column, "", message)]) from error
+
+
+def _neighbour(path: Path) -> str:
+    try:
+        names = [file.name for file in path.parent.iterdir() if file.suffix in {".yaml", ".yml"}]
+    except OSError:
+        return f": there is no folder {path.parent}"
+    return suggestion(path.name, sorted(names)[:20])
+
+
+def _require_mapping(document: Document) -> None:
+    if isinstance(document.value, dict):
+        return
+    what = "nothing" if document.value is None else show(document.value)
+    place = document.place(())
+    message = f"a plan must be a mapping, found {what}: begin with name:, data: and base:"
+    raise PlanProblems(
+        [*document.problems, Problem(place.file, place.line, place.column, "", message)]
+    )
+
+
+# Overrides
+
+
+def _override(document: Document, override: str) -> None:
+    """Put one `path=value` into the document."""
+    place = Place(f"--set {override}")
+    dotted, sign, text = override.partition("=")
+    parts = dotted.strip().split(".")
+    if not sign or not all(parts):
+        raise _stop(place.file, "must be like base.epochs=3, found no path and value: write both")
+    value = read_document(text, place.file)
+    for problem in value.problems:
+        inside = f"{dotted}{'.' if problem.path[:1] not in {'', '['} else ''}{problem.path}"
+        document.problems.append(Problem(place.file, None, None, inside, problem.message))
+    path = _override_path(document, parts)
+    if isinstance(path, str):
+        document.problems.append(Problem(place.file, None, None, dotted, path))
+    else:
+        document.replace(path, value.value, place)
+
+
+def _override_path(document: Document, parts: list[str]) -> PlanPath | str:
+    """Return where dotted parts lead (a key may have dots itself), or why they do not."""
+    path: PlanPath = ()
+    current = document.value
+    while parts:
+        if isinstance(current, str) and path[-1] in {"data", "test"} and parts[0] in _DATA_KEYS:
+            current = {"name": current}
+            document.replace(path, current, document.place(path))
+        if not isinstance(current, dict):
+            found = f"{path_text(path)} is {show(current)}"
+            return f"must lead into a mapping, {found}: set {path_text(path)} as a whole"
+        length = _key_length(current, parts, path)
+        path = (*path, ".".join(parts[:length]))
+        current = current.get(str(path[-1]), {})
+        parts = parts[length:]
+    return path
+
+
+def _key_length(current: dict[str, Any], parts: list[str], path: PlanPath) -> int:
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in current:
+            return length
+    return len(parts) if path in {("grid",), ("when",)} else 1
+
+
+# Checking
+
+
+class _Check:
+    """One pass over a document; problems are kept in the document."""
+
+    def __init__(self, document: Document, architectures: frozenset[str]) -> None:
+        self._document = document
+        self._architectures = architectures
+        self._raw: dict[str, Any] = dict(document.value)
+        self._found: set[tuple[str, str]] = set()
+
+    def run(self) -> Plan | None:
+        """Return the plan where nothing is wrong with it."""
+        self._refuse_not_yet()
+        plan = self._validate()
+        axes = read_axes(self._with_seeds(plan), self._document.report)
+        if isinstance(self._raw.get("base"), dict) and isinstance(self._raw.get("data"), dict):
+            self._check_cells(plan, axes)
+        if plan is not None and not self._document.problems:
+            self._check_limit(plan, axes)
+        return plan
+
+    def _report(self, path: PlanPath, message: str, *, at_key: bool = False) -> None:
+        key = (path_text(path), message)
+        if key not in self._found:
+            self._found.add(key)
+            self._document.report(path, message, at_key=at_key)
+
+    def _with_seeds(self, plan: Plan | None) -> dict[str, Any]:
+        return {**self._raw, "seeds": plan.seeds if plan else None}
+
+    # Keys of later versions
+
+    def _refuse_not_yet(self) -> None:
+        base = self._raw.get("base")
+        if isinstance(base, dict):
+            self._raw["base"] = base = dict(base)
+        for owner, prefix in ((base, ("base",)), (self._raw, ())):
+            if not isinstance(owner, dict):
+                continue
+            for key in [key for key in owner if key in NOT_YET]:
+                if key == "search" and owner[key] == "grid":
+                    continue
+                value = owner.pop(key)
+                self._report(
+                    (*prefix, key), _shape_problem(key, value) or not_yet(key), at_key=True
+                )
+
+    # The plan's own shape
+
+    def _validate(self) -> Plan | None:
+        try:
+            return Plan.model_validate(self._raw)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._report_detail(detail, Plan, self._raw)
+            return None
+
+    def _report_detail(
+        self,
+        detail: ErrorDetails,
+        root: type[BaseModel],
+        value: dict[str, Any],
+        draft: Draft | None = None,
+    ) -> None:
+        """Report one error of pydantic, of the plan or of the cell that a draft makes."""
+        kind = detail["type"]
+        path = _real_path(detail, value)
+        if kind == CROSS_FIELD:
+            for paths, message in detail["ctx"]["clashes"]:
+                self._report(self._latest(paths, draft, path), message)
+            return
+        if kind == "extra_forbidden":
+            keys = known_keys(root, detail["loc"][:-1])
+            message = unknown_key(str(path[-1]), keys, _elsewhere(root))
+        else:
+            message = describe(detail)
+        is_at_key = kind in {"extra_forbidden", "missing"} or detail["loc"][-1:] == ("[key]",)
+        self._report(
+            path if draft is None else self._origin(path, draft), message, at_key=is_at_key
+        )
+
+    # Cells
+
+    def _check_cells(self, plan: Plan | None, axes: Axes) -> None:
+        """Check every cell; a plan with broken parts or too many cells: every choice once."""
+        base = _full_base(self._raw["base"]) if plan is None else plan.base.model_dump(mode="json")
+        limit = max(MAX_COMBINATIONS, plan.limits.cells if plan else 0)
+        is_sparse = plan is None or axes.combinations > limit
+        self._check_cell(Draft((), with_defaults(base), None, None))
+        for draft in drafts(base, axes, is_sparse=is_sparse):
+            self._check_cell(draft)
+            if len(self._found) >= _MAX_CELL_PROBLEMS:
+                return
+
+    def _check_cell(self, draft: Draft) -> None:
+        if draft.conflict:
+            layer, error = draft.conflict
+            found = f"{'.'.join(error.path)} is {show(error.found)}"
+            message = f"must lead into a mapping, {found}: write it as a mapping in base"
+            self._report(layer.choice.where, message)
+        try:
+            CellSettings.model_validate(draft.settings)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            for detail in details:
+                self._report_detail(detail, CellSettings, draft.settings, draft)
+            self._check_rest(draft, {str(detail["loc"][0]) for detail in details if detail["loc"]})
+        self._check_names(draft)
+
+    def _check_rest(self, draft: Draft, wrong: set[str]) -> None:
+        """Check the rules across those fields that are right by themselves."""
+        settings = {key: value for key, value in draft.settings.items() if key not in wrong}
+        for name in CellSettings.model_fields:
+            if name in wrong and name in _SOUND:
+                settings[name] = _SOUND[name]
+        try:
+            CellSettings.model_validate(settings)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                clashes = detail.get("ctx", {}).get("clashes", ())
+                for paths, message in clashes:
+                    if not wrong & {path[0] for path in paths}:
+                        self._report(self._latest(paths, draft, ()), message)
+
+    def _check_names(self, draft: Draft) -> None:
+        known = self._raw["data"]
+        for part in ("data", "test"):
+            choice = draft.settings.get(part)
+            name = choice.get("name") if isinstance(choice, dict) else None
+            if isinstance(name, str) and name not in known:
+                message = f"data has no data set {name!r}{suggestion(name, known)}"
+                self._report(self._origin((part, "name"), draft), message)
+        model = draft.settings.get("model")
+        arch = model.get("arch") if isinstance(model, dict) else None
+        if self._architectures and isinstance(arch, str) and arch not in self._architectures:
+            hint = suggestion(arch, sorted(self._architectures))
+            message = f"no architecture is called {arch!r}{hint}"
+            self._report(self._origin(("model", "arch"), draft), message)
+
+    def _origin(self, path: PlanPath, draft: Draft) -> PlanPath:
+        """Return where in the plan the value at `path` of a cell comes from."""
+        layer = _layer_of(path, draft.layers)
+        origin = ("base", *path) if layer is None else _inside(layer, path)
+        if origin[-1] == "name" and isinstance(_walk(self._raw, origin[:-1]), str):
+            return origin[:-1]
+        return origin
+
+    def _latest(
+        self, paths: Sequence[tuple[str, ...]], draft: Draft | None, prefix: PlanPath
+    ) -> PlanPath:
+        """Return where that one of several clashing values stands that was merged last."""
+        if draft is None:
+            whole = [(*prefix, *path) for path in paths]
+            return next((path for path in whole if _walk(self._raw, path) is not None), whole[0])
+        for path in paths:
+            if _layer_of(path, draft.layers):
+                return self._origin(path, draft)
+        whole = [("base", *path) for path in paths]
+        return next((path for path in whole if _walk(self._raw, path) is not None), whole[0])
+
+    # How many
+
+    def _check_limit(self, plan: Plan, axes: Axes) -> None:
+        limit = plan.limits.cells
+        where: PlanPath = ("limits", "cells") if "limits" in self._raw else ("grid",)
+        hint = "drop values, or raise limits.cells"
+        if axes.combinations > max(MAX_COMBINATIONS, limit):
+            found = f"{axes.combinations:,} combinations"
+            self._report(
+                where, f"must be at most {limit:,} cells, found {found}: {hint}", at_key=True
+            )
+            return
+        if not any(True for _ in drafts(plan.base.model_dump(mode="json"), axes)):
+            message = f"must leave a cell, all {axes.combinations} combinations match: exclude less"
+            self._report(("exclude",), message, at_key=True)
+        if axes.combinations > limit and (count := len(expand(plan))) > limit:
+            message = f"must be at most {limit:,} cells, found {count:,}: {hint}"
+            self._report(where, message, at_key=True)
+
+
+def _shape_problem(key: str, value: Any) -> str | None:
+    """Return what is wrong with the shape of a key that a later version will know."""
+    if key in {"phases", "alerts"}:
+        is_right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+        return (
+            None
+            if is_right
+            else f"must be a list of mappings, got {show(value)} (and {not_yet(key)})"
+        )
+    if key == "stop" and not (isinstance(value, dict) and set(value) <= _STOP_KEYS):
+        keys = ", ".join(sorted(_STOP_KEYS))
+        return f"must be a mapping of {keys}, got {show(value)} (and {not_yet(key)})"
+    if key == "search":
+        kind = value.get("kind") if isinstance(value, dict) else value
+        if kind not in _SEARCHES:
+            return f"must be one of {', '.join(_SEARCHES)}, got {show(value)} (and {not_yet(key)})"
+    return None
+
+
+def _elsewhere(root: type[BaseModel]) -> tuple[str, ...]:
+    paths = all_paths()
+    return paths if root is CellSettings else tuple(f"base.{path}" for path in paths)
+
+
+def _walk(value: Any, path: PlanPath) -> Any:
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def _real_path(detail: ErrorDetails, value: Any) -> PlanPath:
+    """Return pydantic's path without what is not in the text: kinds of unions, '[key]'."""
+    path: PlanPath = ()
+    loc = detail["loc"]
+    for index, part in enumerate(loc):
+        is_there = (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
+        if is_there:
+            value = value[part]
+        if is_there or (index == len(loc) - 1 and detail["type"] == "missing"):
+            path = (*path, part)
+    if detail["type"].startswith("union_tag"):
+        return (*path, "kind")
+    return path
+
+
+def _layer_of(path: PlanPath, layers: Sequence[Layer]) -> Layer | None:
+    """Return the layer that the value at `path` of a cell comes from, `None` for the base."""
+    for layer in sorted(layers, key=lambda layer: layer.rank, reverse=True):
+        own = layer.path
+        if path[: len(own)] == own and _sets(layer, path[len(own) :]):
+            return layer
+        if own[-1] == "kind" and path[: len(own) - 1] == own[:-1]:
+            return layer
+    return None
+
+
+def _sets(layer: Layer, rest: PlanPath) -> bool:
+    value = layer.choice.value
+    if not rest or not isinstance(value, dict):
+        return True
+    return rest[0] in value or "kind" in value or "name" in value
+
+
+def _inside(layer: Layer, path: PlanPath) -> PlanPath:
+    rest = path[len(layer.path) :]
+    return (
+        (*layer.choice.where, *rest) if isinstance(layer.choice.value, dict) else layer.choice.where
+    )
+
+
+def _full_base(base: dict[str, Any]) -> dict[str, Any]:
+    return {key: as_value((key,), value) for key, value in base.items()}

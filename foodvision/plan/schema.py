@@ -1,0 +1,565 @@
+"""What a plan may say: every key, its type, its range and its default.
+
+The models are frozen, know no other keys, and take no text where a number belongs. Axes (`grid`,
+`zip`, `exclude`, `include`, `when`) are checked here in shape only: what they mean stands in
+`foodvision.plan.axes`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable  # noqa: TC003 - pydantic reads them
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from foodvision.hashing import digest
+from foodvision.plan.messages import suggestion
+from foodvision.plan.problems import RULE, Place, PlanPath
+
+MAX_NAME_CHARACTERS = 100
+MAX_NAME_BYTES = 240
+MAX_SEED = 2**63 - 1
+CROSS_FIELD = "cross_field"
+_BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+(,\d+)*)?")
+_ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
+_SOURCE_KINDS = ("https", "http", "file", "torchvision", "sklearn")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+def broken_rule(message: str) -> PydanticCustomError:
+    """Make the error of a broken rule; `message` is shown as it stands."""
+    return PydanticCustomError(RULE, "{rule}", {"rule": message})
+
+
+def name_problem(name: str) -> str | None:
+    """Return why `name` cannot be the name of a folder, or `None`.
+
+    Any language may be used; see `MAX_NAME_CHARACTERS` and `MAX_NAME_BYTES`.
+    """
+    rule = "must be safe as a folder's name"
+    if not name.strip():
+        return f"{rule}, got an empty text: give it a name"
+    if name.strip(".") == "" or "/" in name or "\\" in name:
+        return f"{rule} (no '/', no '\\', not only dots), got {name!r}: use other characters"
+    if name != name.strip():
+        return f"{rule}, got {name!r}: delete the spaces around it"
+    if any(
+        unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} or c in _BIDIRECTIONAL for c in name
+    ):
+        return f"{rule}, got control characters in {name!r}: delete them"
+    if len(name) > MAX_NAME_CHARACTERS or len(name.encode()) > MAX_NAME_BYTES:
+        limit = f"at most {MAX_NAME_CHARACTERS} characters and {MAX_NAME_BYTES} bytes"
+        return f"must have {limit}, got {len(name)} and {len(name.encode())}: shorten it"
+    return None
+
+
+def _check_name(name: str) -> str:
+    if problem := name_problem(name):
+        raise broken_rule(problem)
+    return name
+
+
+def _check_variables(text: str) -> str:
+    if text.count("${") != len(_VARIABLE.findall(text)):
+        raise broken_rule(f"must name variables like ${{NAME}}, got {text!r}: close the brace")
+    return text
+
+
+def _check_source(source: str) -> str:
+    kind = re.match(r"([A-Za-z]{2,}):", source)
+    if kind and kind[1] not in _SOURCE_KINDS:
+        known = ", ".join(f"{name}:" for name in _SOURCE_KINDS)
+        rule = f"must be a path or begin with one of {known}, got {source!r}"
+        raise broken_rule(rule + suggestion(kind[1], _SOURCE_KINDS))
+    return _check_variables(source)
+
+
+def _check_weights(weights: str) -> str:
+    is_file = any(sign in weights for sign in "/\\.$")
+    if not (is_file or weights == "none" or _ENTRY.fullmatch(weights)):
+        near = next((w for w in ("none", "DEFAULT") if w.lower() == weights.lower()), None)
+        hint = f"; did you mean {near!r}?" if near else "; a file in this folder is './NAME'"
+        raise broken_rule(
+            "must be none, DEFAULT, a torchvision entry like IMAGENET1K_V1 or a file's path, "
+            f"got {weights!r}{hint}"
+        )
+    return _check_variables(weights)
+
+
+def _check_freeze(freeze: Any) -> Any:
+    if isinstance(freeze, bool) or not isinstance(freeze, str | int) or freeze == "":
+        rule = "must be none, backbone, early, most, a block's name or a count of blocks"
+        raise broken_rule(f"{rule}, got {freeze!r}" + (": write none" if freeze is None else ""))
+    if isinstance(freeze, int) and freeze < 0:
+        raise broken_rule(f"must be at least 0 blocks, got {freeze}")
+    return freeze
+
+
+def _check_device(device: str) -> str:
+    if not _DEVICE.fullmatch(device):
+        raise broken_rule(f"must be auto, cpu, mps, cuda or like cuda:0,2, got {device!r}")
+    return device
+
+
+def _check_seeds(seeds: Any) -> Any:
+    is_whole = isinstance(seeds, int) and not isinstance(seeds, bool)
+    if is_whole and seeds >= 1:
+        return seeds
+    if not isinstance(seeds, list) or not seeds:
+        rule = "must be a count of at least 1 or a list of seeds that is not empty"
+        raise broken_rule(f"{rule}, got {seeds!r}")
+    wrong = [s for s in seeds if isinstance(s, bool) or not isinstance(s, int)]
+    wrong = wrong or [s for s in seeds if not 0 <= s <= MAX_SEED]
+    if wrong:
+        raise broken_rule(f"must be whole numbers in [0, 2**63), got {wrong[0]!r}")
+    if twice := [s for s in seeds if seeds.count(s) > 1]:
+        raise broken_rule(f"must be different, got {twice[0]} twice: keep one")
+    return seeds
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class DataChoice(_Settings):
+    """A data set, or a stratified part of it.
+
+    Attributes:
+        name: a key of the plan's `data`.
+        fraction: share of the images, in (0, 1]; `None`: all.
+        count: images in all; `None`: all.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    count: Positive | None = None
+
+
+def _named(choice: Any) -> Any:
+    return {"name": choice} if isinstance(choice, str) else choice
+
+
+NamedData = Annotated[DataChoice, BeforeValidator(_named, json_schema_input_type=str | DataChoice)]
+
+
+Freeze = Annotated[str | int, BeforeValidator(_check_freeze, json_schema_input_type=str | int)]
+
+
+class ModelSettings(_Settings):
+    """An architecture and what it starts from.
+
+    Attributes:
+        arch: a torchvision classification architecture, or one of our own (`tiny_vgg`, `mlp`).
+        weights: `none`, `DEFAULT`, a torchvision entry, or a file (may contain `${VARIABLE}`,
+            which stays as it is here).
+        weights_sha256: what the weights' file must have, 64 hex digits.
+        freeze: `none`, `backbone`, `early`, `most`, a block's name or a count of leading blocks.
+        batchnorm: `auto` freezes the statistics of frozen blocks, `frozen` all, `train` none.
+        dropout: probability in the new head, in [0, 1); `None`: the architecture's own.
+        hidden: width of the hidden layer, for architectures that have one.
+    """
+
+    arch: Annotated[str, Field(min_length=1)]
+    weights: Annotated[str, AfterValidator(_check_weights)] = "none"
+    weights_sha256: Sha256 | None = None
+    freeze: Freeze = "none"
+    batchnorm: Literal["auto", "frozen", "train"] = "auto"
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    hidden: Positive | None = None
+
+
+class ChannelStatistics(_Settings):
+    """Mean and standard deviation per channel, of pixels in [0, 1]."""
+
+    mean: Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)]
+
+
+def _text_or(tag: str) -> Discriminator:
+    return Discriminator(lambda value: "text" if isinstance(value, str) else tag)
+
+
+Normalize = Annotated[
+    Annotated[Literal["imagenet", "none"], Tag("text")]
+    | Annotated[ChannelStatistics, Tag("statistics")],
+    _text_or("statistics"),
+]
+
+
+class TransformSettings(_Settings):
+    """How an image becomes the model's input.
+
+    Attributes:
+        size: pixels of the square input.
+        resize: `squash` straight to size x size; `crop` resizes the shorter side, then crops.
+        resize_to: with `crop`: pixels of the shorter side; `None`: `size`.
+        interpolation: of the resize.
+        channels: 1 (grey) or 3 (RGB).
+        normalize: what is taken off and divided by, per channel.
+    """
+
+    size: Positive
+    resize: Literal["squash", "crop"] = "squash"
+    resize_to: Positive | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    channels: Literal[1, 3] = 3
+    normalize: Normalize = "none"
+
+
+Transform = Annotated[
+    Annotated[Literal["auto"], Tag("text")] | Annotated[TransformSettings, Tag("settings")],
+    _text_or("settings"),
+]
+Betas = Annotated[
+    tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+    Field(strict=False),
+]
+Rate = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class AdamSettings(_Settings):
+    """Adam (Kingma and Ba, 2015), with torch's defaults."""
+
+    kind: Literal["adam"]
+    lr: Rate
+    betas: Betas = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: NotNegative = 0.0
+
+
+class AdamWSettings(_Settings):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), with torch's defaults."""
+
+    kind: Literal["adamw"]
+    lr: Rate
+    betas: Betas = (0.9, 0.999)
+    eps: Rate = 1e-8
+    weight_decay: NotNegative = 0.01
+
+
+class SgdSettings(_Settings):
+    """Stochastic gradient descent, with torch's defaults."""
+
+    kind: Literal["sgd"]
+    lr: Rate
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+
+
+Optimizer = Annotated[AdamSettings | AdamWSettings | SgdSettings, Field(discriminator="kind")]
+
+
+class ScheduleSettings(_Settings):
+    """How the learning rate moves: not at all."""
+
+    kind: Literal["constant"] = "constant"
+
+
+class LossSettings(_Settings):
+    """Cross-entropy; `label_smoothing` in [0, 1)."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class CellSettings(_Settings):
+    """One point of the grid, fully resolved: everything that one trained model depends on.
+
+    Attributes:
+        data: whose train split trains.
+        test: whose test split scores.
+        valid: share of the training images set aside first, in [0, 1).
+        seed: of the new head, the order of images, dropout; in [0, 2**63).
+        precision: of the arithmetic.
+        threads: of one training process; 1 and 2 give different last bits.
+        micro_batch: images per step of accumulation; `None`: the whole batch.
+        device: `auto`, `cpu`, `mps`, `cuda` or `cuda:0,2`.
+    """
+
+    data: NamedData
+    test: NamedData
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    model: ModelSettings
+    transform: Transform
+    batch_size: Positive
+    epochs: Positive
+    optimizer: Optimizer
+    schedule: ScheduleSettings = ScheduleSettings()
+    loss: LossSettings = LossSettings()
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
+    precision: Literal["float32"] = "float32"
+    threads: Annotated[int, Field(ge=1, le=1024)] = 2
+    micro_batch: Positive | None = None
+    device: Annotated[str, AfterValidator(_check_device)] = "auto"
+
+    @model_validator(mode="after")
+    def _check_across_fields(self) -> Self:
+        if clashes := tuple(_clashes(self)):
+            text = "; ".join(message for _, message in clashes)
+            raise PydanticCustomError(CROSS_FIELD, "{text}", {"text": text, "clashes": clashes})
+        return self
+
+
+Clash = tuple[tuple[tuple[str, ...], ...], str]
+
+
+def _clashes(cell: CellSettings) -> list[Clash]:
+    """Return the paths that do not go together, and why, with all values."""
+    return [*_data_clashes(cell), *_model_clashes(cell), *_step_clashes(cell)]
+
+
+def _data_clashes(cell: CellSettings) -> list[Clash]:
+    return [
+        (
+            ((part, "fraction"), (part, "count")),
+            f"fraction ({choice.fraction}) and count ({choice.count}) cannot both be given: "
+            "delete one (or set it to null)",
+        )
+        for part, choice in (("data", cell.data), ("test", cell.test))
+        if choice.fraction is not None and choice.count is not None
+    ]
+
+
+def _model_clashes(cell: CellSettings) -> list[Clash]:
+    found: list[Clash] = []
+    model, transform = cell.model, cell.transform
+    if model.weights == "none" and model.weights_sha256:
+        paths = (("model", "weights_sha256"), ("model", "weights"))
+        message = "weights_sha256 is given and weights is 'none': name the file in weights"
+        found.append((paths, message))
+    if not isinstance(transform, TransformSettings):
+        if model.weights == "none":
+            message = "transform is 'auto' (the weights' own) and model.weights is 'none': "
+            both = (("transform",), ("model", "weights"))
+            found.append((both, f"{message}write transform: {{size: 224}} or name weights"))
+        return found
+    return found + _transform_clashes(transform)
+
+
+def _transform_clashes(transform: TransformSettings) -> list[Clash]:
+    found: list[Clash] = []
+    resize, resize_to, size = ("transform", "resize"), ("transform", "resize_to"), transform.size
+    if transform.resize_to is not None and transform.resize == "squash":
+        message = f"resize_to ({transform.resize_to}) and resize ('squash') do not go together: "
+        found.append(((resize_to, resize), f"{message}write resize: crop or delete resize_to"))
+    elif transform.resize_to is not None and transform.resize_to < size:
+        message = f"resize_to ({transform.resize_to}) must be at least size ({size})"
+        found.append(((resize_to, ("transform", "size")), f"{message}: make it larger"))
+    channels, normalize = ("transform", "channels"), ("transform", "normalize")
+    for name, count in _normalized_channels(transform.normalize):
+        if count != transform.channels:
+            message = f"{name} has {count} channels and channels is {transform.channels}"
+            found.append(((normalize, channels), f"{message}: make them equal"))
+    return found
+
+
+def _normalized_channels(normalize: Normalize) -> list[tuple[str, int]]:
+    if isinstance(normalize, ChannelStatistics):
+        return [("mean", len(normalize.mean)), ("std", len(normalize.std))]
+    return [("normalize: imagenet", 3)] if normalize == "imagenet" else []
+
+
+def _step_clashes(cell: CellSettings) -> list[Clash]:
+    found: list[Clash] = []
+    if cell.micro_batch is not None and cell.micro_batch > cell.batch_size:
+        message = f"micro_batch ({cell.micro_batch}) must be at most batch_size ({cell.batch_size})"
+        found.append(((("micro_batch",), ("batch_size",)), f"{message}: make it smaller"))
+    optimizer = cell.optimizer
+    if isinstance(optimizer, SgdSettings) and optimizer.nesterov and optimizer.momentum == 0:
+        paths = (("optimizer", "nesterov"), ("optimizer", "momentum"))
+        message = "nesterov (true) needs momentum above 0, got momentum 0: write momentum: 0.9"
+        found.append((paths, message))
+    return found
+
+
+class DataSource(_Settings):
+    """Where the images of one data set come from.
+
+    Attributes:
+        source: an address, an archive, a folder, `torchvision:NAME` or `sklearn:digits`; may
+            contain `${VARIABLE}`, which stays as it is here.
+        split: share of the images that becomes the test split of a folder without splits.
+        sha256: what a downloaded archive must have, 64 hex digits.
+        on_bad_image: what an image that cannot be read does.
+    """
+
+    source: Annotated[str, Field(min_length=1), AfterValidator(_check_source)]
+    split: Share | None = None
+    sha256: Sha256 | None = None
+    on_bad_image: Literal["fail", "skip"] = "fail"
+
+
+class RankBy(StrEnum):
+    """What cells can be ranked by, and which end is better."""
+
+    TEST_ACCURACY = "test.accuracy"
+    TEST_LOSS = "test.loss"
+    VALID_ACCURACY = "valid.accuracy"
+    VALID_LOSS = "valid.loss"
+    TRAIN_ACCURACY = "train.accuracy"
+    TRAIN_LOSS = "train.loss"
+    SECONDS = "seconds"
+    PARAMS = "params"
+
+    @property
+    def direction(self) -> Literal["max", "min"]:
+        """Return `max` where more is better, else `min`."""
+        return "max" if self.value.endswith("accuracy") else "min"
+
+    @property
+    def part(self) -> str | None:
+        """Return the part of the data that it is measured on, if any."""
+        return self.value.partition(".")[0] if "." in self.value else None
+
+
+RankKey = Annotated[RankBy, Field(strict=False)]
+
+
+class Rank(_Settings):
+    """The order of the table: by `by`, then by `then`, then in the plan's order."""
+
+    by: RankKey = RankBy.TEST_ACCURACY
+    then: RankKey | None = RankBy.TEST_LOSS
+
+    @property
+    def keys(self) -> tuple[RankBy, ...]:
+        """Return both keys, the first first."""
+        return (self.by,) if self.then is None else (self.by, self.then)
+
+
+class Limits(_Settings):
+    """What a plan may cost at most.
+
+    Attributes:
+        cells: more are refused.
+        features_bytes: of cached features on disk; `None`: no limit.
+    """
+
+    cells: Positive = 10_000
+    features_bytes: Positive | None = None
+
+
+Pattern = dict[str, Any]
+Seeds = Annotated[
+    int | list[int], BeforeValidator(_check_seeds, json_schema_input_type=int | list[int])
+]
+
+
+def _no_place(_path: PlanPath) -> Place:
+    return Place("")
+
+
+class Plan(_Settings):
+    """A whole plan, as the file says it after overrides.
+
+    Attributes:
+        name: names folders, runs and tables.
+        data: the data sets by name.
+        base: one complete cell.
+        grid: choices by dotted path into the cell.
+        zip: groups of axes that move together.
+        exclude: partial matches of cells that are left out.
+        include: cells that are added, each over the base.
+        when: conditions under which an axis counts.
+        seeds: a count (from `base.seed` on) or a list.
+        rank: the order of the table.
+        save: which models are kept as files.
+        limits: what it may cost at most.
+        search: how the grid is walked.
+    """
+
+    name: Name
+    description: str = ""
+    data: Annotated[dict[Name, DataSource], Field(min_length=1)]
+    base: CellSettings
+    grid: dict[str, Any] = {}
+    zip: list[dict[str, Any]] = []
+    exclude: list[Pattern] = []
+    include: list[Pattern] = []
+    when: dict[str, Pattern] = {}
+    seeds: Seeds | None = None
+    rank: Rank = Rank()
+    save: Literal["all", "best", "none"] = "all"
+    limits: Limits = Limits()
+    search: Literal["grid"] = "grid"
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _source_path: Path | None = PrivateAttr(default=None)
+    _places: Callable[[PlanPath], Place] = PrivateAttr(default=_no_place)
+    _order: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def folder(self) -> Path:
+        """Return what relative paths in the plan start from; not part of its identity."""
+        return self._folder
+
+    @property
+    def source_path(self) -> Path | None:
+        """Return the file that the plan was read from, if any; not part of its identity."""
+        return self._source_path
+
+    @property
+    def plan_id(self) -> str:
+        """Return the sha256 (64 hex digits) of the plan's canonical JSON."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values: defaults included, keys without value left out."""
+        whole = self.model_dump(mode="json")
+        for part in ("data", "base"):
+            whole[part] = self.model_dump(mode="json", include={part}, exclude_none=True)[part]
+        return {key: value for key, value in whole.items() if value is not None}
+
+    def sections(self) -> dict[str, Any]:
+        """Return the fields in the order in which the file has them."""
+        names = dict.fromkeys((*self._order, *type(self).model_fields))
+        return {name: getattr(self, name) for name in names if name in type(self).model_fields}
+
+    def place(self, path: PlanPath) -> Place:
+        """Return where in its text the plan says `path`, as far as that is known."""
+        return self._places(path)
+
+    def placed(
+        self,
+        *,
+        folder: Path,
+        source_path: Path | None,
+        places: Callable[[PlanPath], Place],
+        order: Iterable[str],
+    ) -> Plan:
+        """Return the same plan that knows where it came from.
+
+        Args:
+            folder: what relative paths start from.
+            source_path: the file, if any.
+            places: tells where in the text a path of the plan stands.
+            order: of the keys at the top.
+        """
+        copy = self.model_copy()
+        copy._folder, copy._source_path, copy._places = folder, source_path, places
+        copy._order = tuple(order)
+        return copy
