@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from flows.processes import ProcessMark, read_mark, write_mark
+from flows.processes import ProcessMark, python_command, read_mark, write_mark
 from flows.server_process import LOCK, USERS, has_users
 from foodvision.errors import ServerError
 
@@ -73,6 +73,7 @@ class ServerHandle:
 def local_server(
     home: Home,
     *,
+    only_ours: bool = False,
     port: int | None = None,
     meanwhile: Callable[[], object] | None = None,
 ) -> Iterator[ServerHandle]:
@@ -85,6 +86,7 @@ def local_server(
 
     Args:
         home: whose `server` folder holds the database, the log and the marks of the users.
+        only_ours: never use a server that Prefect is configured for.
         port: of a new server on the loopback address; any free one where there is none.
         meanwhile: called while a new server starts, for what takes long and can be done at once:
             importing the flow, say. Prefect's settings are right by then.
@@ -92,7 +94,7 @@ def local_server(
     Raises:
         ServerError: the configured server does not answer, or a new one does not start.
     """
-    if url := _configured_url():
+    if not only_ours and (url := _configured_url()):
         _check_configured(url)
         with _settings(url, {}):
             if meanwhile:
@@ -208,15 +210,9 @@ def _sit_down(folder: Path, port: int | None) -> _Seat:
 def _start(folder: Path, port: int | None) -> _Seat:
     port = port or _free_port()
     url = f"http://{_LOOPBACK}:{port}"
-    # The child's working directory is not ours, so it is told where this package lies.
-    root = str(Path(__file__).resolve().parent.parent)
-    code = (
-        f"import sys; sys.path.append({root!r}); from flows.server_process import main; "
-        f"main({str(folder)!r}, '{port}')"
-    )
     with (folder / LOG).open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-c", code],
+            python_command("flows.server_process", "main", str(folder), str(port)),
             cwd=folder,
             env=_server_environment(folder),
             stdin=subprocess.DEVNULL,
@@ -274,11 +270,11 @@ def _wait_until_healthy(mark: ProcessMark, url: str, log: Path) -> None:
     while not _is_healthy(url):
         _reap()
         if not mark.is_alive():
-            raise ServerError(f"The local Prefect server must start, but it ended. {_tail(log)}")
+            raise ServerError(f"The local Prefect server must start, but it ended. {tail(log)}")
         if time.monotonic() > deadline:
             raise ServerError(
                 f"The local Prefect server at {url} must answer within {_START_SECONDS:.0f} s, "
-                f"but did not. `foodvision down` stops it. {_tail(log)}"
+                f"but did not. `foodvision down` stops it. {tail(log)}"
             )
         time.sleep(_POLL_SECONDS)
 
@@ -328,11 +324,11 @@ def _direct() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    last = "\n".join(f"  {line}" for line in lines if line.strip())
-    shown = "\n".join(last.splitlines()[-_LOG_LINES:])
-    return f"Its log is {log}; the last lines:\n{shown or '  (nothing)'}"
+def tail(log: Path) -> str:
+    """Return where a log lies and its last lines, for the message of an error."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    lines = [f"  {line}" for line in text.splitlines() if line.strip()][-_LOG_LINES:]
+    return "\n".join([f"Its log is {log}; the last lines:", *(lines or ["  (nothing)"])])
 
 
 # -- settings of this process -----------------------------------------------------------------
