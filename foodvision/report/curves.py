@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.gridspec import GridSpec
+    from matplotlib.typing import LineStyleType
 
 SPLITS = ("train", "valid", "test")
-_Dashes: TypeAlias = "tuple[float, Sequence[float]]"
 _JUDGES = ("test", "valid", "train")  # whose accuracy orders the cells
-_DASHES: dict[str, _Dashes] = {"train": (0, (4, 2)), "valid": (0, (1, 1.4)), "test": (0, ())}
+_DASHES: dict[str, LineStyleType] = {"train": (0, (4, 2)), "valid": (0, (1, 1.4)), "test": "solid"}
 _SPLIT_COLOURS = {"train": style.ORANGE, "valid": style.GREEN, "test": style.BLUE}
 _COLOURS = (
     style.BLUE,
@@ -267,7 +267,7 @@ def _draw(
     quantity: str,
     look: _Look,
     *,
-    dashes: _Dashes,
+    dashes: LineStyleType,
 ) -> None:
     values = np.asarray(curve.loss if quantity == "loss" else curve.accuracy, dtype=float)
     epochs = np.asarray(curve.epochs, dtype=float)

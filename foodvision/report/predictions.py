@@ -150,8 +150,9 @@ def _draw_tile(axes: Axes, item: PredictedImage) -> None:
     colour = style.RIGHT if item.is_correct else style.WRONG
     _show(axes, item.image, colour, frame=1.2 if item.is_correct else 4.0)
     sign = "✓" if item.is_correct else "✗"
-    name = style.shorten(item.predicted_class, 17)
-    said = f"{sign} {name} {style.share_text(item.probability)}"
+    share = style.share_text(item.probability)
+    room = _TILE_INCHES - style.text_inches([f"{sign}  {share}"], 9.5, weight="bold")
+    said = f"{sign} {style.fit(item.predicted_class, room, 9.5, weight='bold')} {share}"
     below: dict[str, Any] = {
         "textcoords": "offset points",
         "xycoords": "axes fraction",
@@ -159,7 +160,7 @@ def _draw_tile(axes: Axes, item: PredictedImage) -> None:
     }
     axes.annotate(said, (0, 0), (0, -7), color=colour, size=9.5, weight="bold", **below)
     if not item.is_correct:
-        truth = f"is {style.shorten(item.true_class, 26)}"
+        truth = f"is {style.fit(item.true_class, _TILE_INCHES - 0.15, 9)}"
         axes.annotate(truth, (0, 0), (0, -22), color=style.INK, size=9, **below)
 
 
@@ -172,11 +173,11 @@ def _draw_photo(figure: Figure, photo: PhotoPrediction, left: float, bottom: flo
     picture = style.add_axes(figure, left, bottom, side, side)
     _show(picture, photo.image, style.FAINT, frame=0.8)
     names = [style.shorten(name, 22) for name, _ in top]
-    label_width = max(style.text_inches(names, 9), 0.6)
+    label_width = max(style.text_inches(names, 9, weight="bold"), 0.6)
     bar_height = 0.27 * len(top)
     bars_left = left + side + 0.3 + label_width
     bars_bottom = bottom + side - 0.4 - bar_height
-    axes = style.add_axes(figure, bars_left, bars_bottom, 3.7 - label_width, bar_height)
+    axes = style.add_axes(figure, bars_left, bars_bottom, 3.55 - label_width, bar_height)
     _draw_bars(axes, names, [probability for _, probability in top])
     width, height = figure.get_size_inches()
     at = ((left + side + 0.22) / width, (bottom + side - 0.02) / height)

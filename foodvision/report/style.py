@@ -104,6 +104,8 @@ _SETTINGS: dict[str, Any] = {
     "figure.facecolor": "white",
 }
 
+_VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # "as a picture", "as text"
+
 _one_at_a_time = threading.RLock()
 
 
@@ -149,13 +151,23 @@ def add_axes(figure: Figure, left: float, bottom: float, width: float, height: f
     return figure.add_axes(place)
 
 
-def text_inches(texts: Iterable[str], size: float) -> float:
+def text_inches(texts: Iterable[str], size: float, *, weight: str = "normal") -> float:
     """Return the width of the widest of `texts`, written at `size` points, in inches."""
     figure = Figure(figsize=(1, 1))
     FigureCanvasAgg(figure)  # becomes the figure's, and measures for it
-    drawn = [figure.text(0, 0, text, size=size) for text in texts]
+    drawn = [figure.text(0, 0, text, size=size, weight=weight) for text in texts]
     widths = [text.get_window_extent().width for text in drawn]
     return max(widths, default=0.0) / figure.get_dpi()
+
+
+def fit(text: str, inches: float, size: float, *, weight: str = "normal") -> str:
+    """Return `text`, shortened until it is at most `inches` wide at `size` points."""
+    columns = max(int(inches * 72 / (size * 0.4)), 4)  # letters are rarely narrower
+    short = shorten(text, columns)
+    while columns > 4 and text_inches([short], size, weight=weight) > inches:
+        columns -= 1
+        short = shorten(text, columns)
+    return short
 
 
 def share_text(share: float) -> str:
@@ -193,7 +205,11 @@ def legible(text: str) -> str:
     """
     normal = unicodedata.normalize("NFC", text)
     kept = (" " if char.isspace() else char for char in normal)
-    visible = (char for char in kept if _drawable(char) or not _is_invisible(char))
+    visible = (
+        char
+        for char in kept
+        if char not in _VARIATIONS and (_drawable(char) or not _is_invisible(char))
+    )
     pieces = []
     for drawable, group in itertools.groupby(visible, key=_drawable):
         chars = tuple(group)
@@ -238,7 +254,7 @@ def _drawable(char: str) -> bool:
 
 
 def _is_invisible(char: str) -> bool:
-    """Tell joiners, variation selectors and marks: without their base they are noise."""
+    """Tell joiners and variation selectors, and marks, which are noise without their base."""
     return unicodedata.category(char) in {"Cf", "Mn"}
 
 

@@ -184,12 +184,11 @@ def write_graph(folder: Path, module: torch.nn.Module, example: torch.Tensor) ->
 
 
 def _safe(name: str) -> str:
-    text = unicodedata.normalize("NFC", name)
-    safe = _UNSAFE.sub("-", text).strip(" .")
+    safe = _UNSAFE.sub("-", unicodedata.normalize("NFC", name)).strip(" .")
     safe = safe.encode("utf-8", "replace").decode()
     if len(safe.encode()) > _MAX_NAME_BYTES:
         safe = safe.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").rstrip(" .")
-    if safe == text and not _RESERVED.fullmatch(safe):
+    if safe == name and not _RESERVED.fullmatch(safe):
         return safe
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     return f"{safe} {digest}".strip()

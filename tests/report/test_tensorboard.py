@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import math
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
+from torch import nn
+
+from foodvision.errors import ModelError
+from foodvision.report.tensorboard import (
+    EpochScalars,
+    graph_folder,
+    run_folder,
+    write_cell,
+    write_graph,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+STARTED = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
+DAY = dt.date(2026, 3, 1)
+EPOCHS = [
+    EpochScalars(
+        epoch,
+        train_loss=1 / epoch,
+        train_accuracy=0.5 + epoch / 10,
+        test_loss=2 / epoch,
+        test_accuracy=0.4 + epoch / 10,
+        learning_rate=0.1**epoch,
+        seconds=10.0,
+    )
+    for epoch in (1, 2, 3)
+]
+
+
+def _write(folder: Path, **changes: Any) -> None:
+    arguments: dict[str, Any] = {
+        "epochs": EPOCHS,
+        "config": {"model": {"arch": "tiny_vgg", "weights": "none"}, "note": "a|b <b>*c*</b>"},
+        "hparams": {"model.arch": "tiny_vgg", "epochs": 3, "nesterov": True, "hidden": None},
+        "final": {"test_accuracy": 0.7, "test_loss": 0.66, "valid_loss": None},
+        "started_at": STARTED,
+    }
+    write_cell(folder, **{**arguments, **changes})
+
+
+def _read(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder)).Reload()
+
+
+def _scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, round(event.value, 6)) for event in _read(folder).Scalars(tag)]
+
+
+def _event_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_train_and_test_hold_the_same_tags_in_runs_of_their_own(folder: Path) -> None:
+    _write(folder)
+    for split in ("train", "test"):
+        assert set(_read(folder / split).Tags()["scalars"]) == {"loss", "accuracy"}
+    assert _scalars(folder / "test", "loss") == [(1, 2.0), (2, 1.0), (3, 0.666667)]
+    assert _scalars(folder / "train", "accuracy") == [(1, 0.6), (2, 0.7), (3, 0.8)]
+    assert not (folder / "valid").exists()
+
+
+def test_the_cell_itself_holds_learning_rate_and_final_metrics(folder: Path) -> None:
+    _write(folder)
+    assert _scalars(folder, "learning_rate") == [(1, 0.1), (2, 0.01), (3, 0.001)]
+    assert _scalars(folder, "final/test_accuracy") == [(3, 0.7)]
+    assert "final/valid_loss" not in _read(folder).Tags()["scalars"]
+
+
+def test_epochs_stand_at_the_time_when_they_ended(folder: Path) -> None:
+    _write(folder)
+    times = [event.wall_time for event in _read(folder / "test").Scalars("loss")]
+    assert times == [STARTED.timestamp() + seconds for seconds in (10, 20, 30)]
+
+
+def test_the_configuration_is_a_table_that_reads_as_it_was(folder: Path) -> None:
+    _write(folder)
+    (event,) = _read(folder).Tensors("config")
+    (text,) = make_ndarray(event.tensor_proto)
+    assert text.decode().splitlines() == [
+        "| setting | value |",
+        "| :--- | :--- |",
+        "| model.arch | tiny\\_vgg |",
+        "| model.weights | none |",
+        "| note | a\\|b \\<b\\>\\*c\\*\\</b\\> |",
+    ]
+
+
+def test_writing_again_replaces_what_was_there(folder: Path) -> None:
+    _write(folder, started_at=STARTED - dt.timedelta(days=1))
+    with_valid = [EpochScalars(1, valid_loss=1.0, valid_accuracy=0.5, train_loss=1.0)]
+    _write(folder, epochs=with_valid)
+    assert _scalars(folder / "valid", "accuracy") == [(1, 0.5)]
+    _write(folder)
+    assert len(_scalars(folder / "train", "loss")) == 3
+    assert [path.parent.relative_to(folder) for path in _event_files(folder)] == [
+        Path(),
+        Path("test"),
+        Path("train"),
+    ]
+
+
+def test_equal_cells_give_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _write(tmp_path / name)
+    first, second = (
+        [path.read_bytes() for path in _event_files(tmp_path / name)] for name in ("a", "b")
+    )
+    assert first == second
+
+
+def test_a_diverged_cell_keeps_its_nan(folder: Path) -> None:
+    _write(folder, epochs=[EpochScalars(1, train_loss=math.nan, train_accuracy=0.1)])
+    ((step, loss),) = _scalars(folder / "train", "loss")
+    assert step == 1
+    assert math.isnan(loss)
+
+
+def test_a_cell_without_epochs_has_its_configuration_all_the_same(folder: Path) -> None:
+    _write(folder, epochs=[], final={}, succeeded=False)
+    assert "config" in _read(folder).Tags()["tensors"]
+    assert not (folder / "train").exists()
+
+
+def test_a_time_without_a_zone_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="needs a time zone, got 2026-03-01T12:00:00; use UTC"):
+        _write(folder, started_at=STARTED.replace(tzinfo=None))
+
+
+@contextlib.contextmanager
+def _server(logdir: Path) -> Iterator[str]:
+    """Run a real TensorBoard on loopback."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logdir)]
+    command += ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in lines)
+            yield next(match[0] for match in found if match)
+        finally:
+            process.terminate()
+
+
+def _ask(address: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"} if body is not None else {}
+    request = urllib.request.Request(address, data=data, headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_a_real_server_shows_scalars_text_layout_hparams_and_graph(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        folder = run_folder(tmp_path, DAY, "effnet", "tiny_vgg", f"ピザ · seed {seed}")
+        _write(folder, hparams={"seed": seed, "arch": "tiny_vgg"}, final={"test_accuracy": 0.5})
+    write_graph(graph_folder(tmp_path, DAY, "effnet", "tiny"), _tiny(), torch.zeros(1, 3, 8, 8))
+    run = "2026-03-01/effnet/tiny_vgg/ピザ · seed 1"
+    with _server(tmp_path) as address:
+        while len(_ask(f"{address}/data/runs")) < 7:  # until it has read all (pytest's limit ends)
+            pass
+        tags = _ask(f"{address}/data/plugin/scalars/tags")
+        assert set(tags[f"{run}/train"]) == set(tags[f"{run}/test"]) == {"loss", "accuracy"}
+        assert _ask(f"{address}/data/plugin/text/tags")[run] == ["config"]
+        layout = _ask(f"{address}/data/plugin/custom_scalars/layout")
+        charts = [chart["multiline"]["tag"] for chart in layout["category"][0]["chart"]]
+        assert charts == [["^loss$"], ["^accuracy$"], ["^learning_rate$"]]
+        graphs = _ask(f"{address}/data/plugin/graphs/info")
+        assert list(graphs) == ["2026-03-01/effnet/graph tiny"]
+        groups = _ask(f"{address}/data/plugin/hparams/session_groups", _GROUPS)["sessionGroups"]
+    assert [group["hparams"] for group in groups] == [
+        {"seed": seed, "arch": "tiny_vgg"} for seed in (1, 2)
+    ]
+    metrics = {
+        (metric["name"]["group"], metric["name"]["tag"]): metric["value"]
+        for metric in groups[0]["metricValues"]
+    }
+    assert metrics["", "final/test_accuracy"] == 0.5
+    assert metrics["test", "loss"] == pytest.approx(2 / 3)
+    session = groups[0]["sessions"][0]
+    assert session["status"] == "STATUS_SUCCESS"
+    assert session["endTimeSecs"] - session["startTimeSecs"] == 30
+
+
+_GROUPS = {
+    "experimentName": "",
+    "allowedStatuses": ["STATUS_SUCCESS"],
+    "colParams": [],
+    "startIndex": 0,
+    "sliceSize": 10,
+}
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (("effnet", "b0", "pizza_20 · 10 epochs"), "effnet/b0/pizza_20 · 10 epochs"),
+        (("effnet", "b0", ""), "effnet/b0"),
+        (("ピザ", 'it\'s "b0"', "$x$"), "ピザ/it's -b0- c5610db4/$x$"),
+    ],
+)
+def test_run_folders_follow_the_labels(names: tuple[str, str, str], wanted: str) -> None:
+    assert run_folder(Path("runs"), DAY, *names) == Path("runs/2026-03-01") / wanted
+
+
+@pytest.mark.parametrize("name", ["../evil", "..", ".", "/etc", "a/../../b", "C:\\x", "nul", "x."])
+def test_no_name_leaves_the_runs_folder(name: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, DAY, name, name, name)
+    assert len(folder.relative_to(tmp_path).parts) == 4
+    assert folder.resolve().is_relative_to(tmp_path.resolve())
+    folder.mkdir(parents=True)
+
+
+_NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300).filter(
+    str.strip
+)
+
+
+@given(_NAMES, _NAMES)
+def test_different_labels_have_different_folders(one: str, other: str) -> None:
+    first, second = (run_folder(Path("r"), DAY, "p", "m", name).name for name in (one, other))
+    assert (first == second) == (one == other)
+    assert len(first.encode()) <= 255
+    assert not set(first) & set('<>:"/\\|?*\0')
+
+
+class _Tiny(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.sum() > 1e9:  # a branch that tracing warns of
+            return images
+        return self.head(self.features(images).mean(dim=(2, 3)))
+
+
+def _tiny() -> nn.Module:
+    return _Tiny()
+
+
+def test_the_graph_names_the_modules_and_leaves_the_model_alone(folder: Path) -> None:
+    model = _Tiny().train()
+    model.features.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    write_graph(folder, model, torch.ones(2, 3, 8, 8))
+    write_graph(folder, model, torch.ones(2, 3, 8, 8))
+    (file,) = folder.iterdir()
+    assert "tfevents" in file.name
+    names = {node.name for node in _read(folder).Graph().node}
+    assert any("Conv2d" in name for name in names)
+    assert any("head" in name for name in names)
+    assert (model.training, model.features.training, model.head.training) == (True, False, True)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_attention_is_traced_without_its_fast_path(folder: Path) -> None:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    write_graph(folder, layer, torch.zeros(1, 4, 8))
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert _read(folder).Graph().node
+
+
+def test_a_model_that_cannot_be_traced_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "graph"
+    message = r"the graph of _Tiny cannot be drawn: .* shape \(1, 5, 8, 8\) raised RuntimeError: "
+    with pytest.raises(ModelError, match=message) as caught:
+        write_graph(folder, _tiny(), torch.zeros(1, 5, 8, 8))
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_cells_needs_neither_torch_nor_matplotlib(folder: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import datetime as dt;"
+        "from foodvision.report.tensorboard import EpochScalars, write_cell;"
+        "write_cell(Path(sys.argv[1]), epochs=[EpochScalars(1, train_loss=1.0)], config={},"
+        " hparams={}, final={}, started_at=dt.datetime.now(dt.timezone.utc));"
+        "bad = {'torch', 'matplotlib', 'tensorflow'} & set(sys.modules); assert not bad, bad"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
