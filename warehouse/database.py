@@ -145,7 +145,7 @@ def _open_published(path: Path) -> duckdb.DuckDBPyConnection:
         )
     # Attached to a connection of its own and not opened by name: DuckDB keeps one instance per
     # name and process, so that a second reader would see the file that an earlier one still holds.
-    connection = duckdb.connect(":memory:", config={"python_enable_replacements": False})
+    connection = duckdb.connect(":memory:")
     try:
         _attach(connection, path)
         migrations.check_version(connection, path)

@@ -335,7 +335,11 @@ from pathlib import Path
 import warehouse
 from warehouse import {module} as module
 
+original = module.{name}
+
 def stop(*arguments, **named):
+    if {after}:
+        original(*arguments, **named)
     print("here", flush=True)
     time.sleep(60)
 
@@ -344,17 +348,21 @@ warehouse.load(Path(sys.argv[1]), {{"epochs": feather.read_table(sys.argv[2])}})
 """
 
 
+def _stopped_loader(module: str, name: str, after: bool) -> str:
+    return _STOPPED_LOADER.format(module=module, name=name, after=after)
+
+
 @pytest.mark.parametrize(
-    ("module", "name"),
+    "place",
     [
-        pytest.param("loader", "_insert_all", id="before the rows"),
-        pytest.param("loader", "_insert", id="inside the transaction"),
-        pytest.param("database", "publish", id="before the rename"),
+        pytest.param(("loader", "_insert_all", False), id="before the rows"),
+        pytest.param(("loader", "_insert", True), id="inside the transaction"),
+        pytest.param(("loader", "_insert_all", True), id="after the commit"),
+        pytest.param(("database", "publish", False), id="before the rename"),
     ],
 )
 def test_a_killed_loader_leaves_the_old_file_whole_and_the_next_one_works(
-    module: str,
-    name: str,
+    place: tuple[str, str, bool],
     path: Path,
     rows: Rows,
     process: Callable[..., Any],
@@ -363,7 +371,7 @@ def test_a_killed_loader_leaves_the_old_file_whole_and_the_next_one_works(
     before = path.read_bytes()
     more = path.with_name("more.feather")
     feather.write_feather(rows("epochs", {"epoch": 2}), more)
-    with process(_STOPPED_LOADER.format(module=module, name=name), path, more) as stopped:
+    with process(_stopped_loader(*place), path, more) as stopped:
         assert stopped.stdout.readline() == "here\n"
         stopped.kill()
         stopped.wait()
@@ -376,12 +384,23 @@ def test_a_killed_loader_leaves_the_old_file_whole_and_the_next_one_works(
     assert {file.name for file in path.parent.iterdir()} == {path.name, path.name + ".lock"}
 
 
+def test_what_a_killed_loader_left_is_no_part_of_a_rebuild(
+    path: Path, rows: Rows, process: Callable[..., Any]
+) -> None:
+    more = path.with_name("more.feather")
+    feather.write_feather(rows("epochs", {"epoch": 2}), more)
+    with process(_stopped_loader("loader", "_insert_all", True), path, more) as stopped:
+        assert stopped.stdout.readline() == "here\n"
+    warehouse.rebuild(path, {"epochs": rows("epochs")})
+    assert _count(path, "epochs") == 1
+
+
 def test_waiting_ends_with_the_name_of_who_holds_the_lock(
     path: Path, rows: Rows, process: Callable[..., Any]
 ) -> None:
     more = path.with_name("more.feather")
     feather.write_feather(rows("epochs"), more)
-    with process(_STOPPED_LOADER.format(module="database", name="publish"), path, more) as holder:
+    with process(_stopped_loader("database", "publish", False), path, more) as holder:
         assert holder.stdout.readline() == "here\n"
         expected = rf"for 0\.2 s process {holder.pid} on \S+ \(since 20.*the lock dies with it"
         with pytest.raises(warehouse.LockedWarehouseError, match=expected):
