@@ -95,16 +95,11 @@ def expand(plan: Plan) -> list[Cell]:
         PlanError: the plan was not made by `load_plan` and breaks its rules.
     """
     axes = read_axes(plan.sections(), _refuse)
-    sources = {
-        name: source.model_dump(mode="json", exclude_none=True)
-        for name, source in plan.data.items()
-    }
     first: dict[str, tuple[Draft, CellSettings, str]] = {}
     aliases: dict[str, list[str]] = {}
-    for draft in drafts(plan.base.model_dump(mode="json"), axes):
-        settings = _checked(draft, sources)
-        identity = cell_id(settings, sources)
-        label = _label(draft, plan.name, has_axes=bool(axes.axes or axes.include or axes.seeds))
+    has_axes = bool(axes.axes or axes.include or axes.seeds)
+    for draft, settings, identity in identified(plan, axes):
+        label = _label(draft, plan.name, has_axes=has_axes)
         if identity not in first:
             first[identity] = (draft, settings, label)
         elif label != first[identity][2] and label not in aliases.get(identity, ()):
@@ -113,6 +108,21 @@ def expand(plan: Plan) -> list[Cell]:
         Cell(plan.name, key, label, draft.labels, settings, place, tuple(aliases.get(key, ())))
         for place, (key, (draft, settings, label)) in enumerate(first.items())
     ]
+
+
+def identified(plan: Plan, axes: Axes) -> Iterator[tuple[Draft, CellSettings, str]]:
+    """Yield every cell of a plan, repetitions included, checked and with its `cell_id`.
+
+    Raises:
+        PlanError: a cell breaks a rule.
+    """
+    sources = {
+        name: source.model_dump(mode="json", exclude_none=True)
+        for name, source in plan.data.items()
+    }
+    for draft in drafts(plan.base.model_dump(mode="json"), axes):
+        settings = _checked(draft, sources)
+        yield draft, settings, cell_id(settings, sources)
 
 
 def _refuse(path: PlanPath, message: str, *, at_key: bool = False) -> None:  # noqa: ARG001

@@ -469,10 +469,6 @@ Seeds = Annotated[
 ]
 
 
-def _no_place(_path: PlanPath) -> Place:
-    return Place("")
-
-
 class Plan(_Settings):
     """A whole plan, as the file says it after overrides.
 
@@ -509,7 +505,7 @@ class Plan(_Settings):
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _source_path: Path | None = PrivateAttr(default=None)
-    _places: Callable[[PlanPath], Place] = PrivateAttr(default=_no_place)
+    _places: Callable[[PlanPath], Place] | None = PrivateAttr(default=None)
     _order: tuple[str, ...] = PrivateAttr(default=())
 
     @property
@@ -541,7 +537,7 @@ class Plan(_Settings):
 
     def place(self, path: PlanPath) -> Place:
         """Return where in its text the plan says `path`, as far as that is known."""
-        return self._places(path)
+        return self._places(path) if self._places else Place("")
 
     def placed(
         self,

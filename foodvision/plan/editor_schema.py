@@ -1,0 +1,58 @@
+"""A JSON schema of the plan language, for editors: completion, hover texts, red lines."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from foodvision.plan import schema
+from foodvision.plan.paths import all_paths
+from foodvision.plan.schema import Plan
+
+_ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n        .+)*)", re.MULTILINE)
+_ONE_AXIS: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "description": "values, or mappings of one label each"},
+        {"type": "object", "minProperties": 1, "description": "labelled choices"},
+    ]
+}
+
+
+def editor_schema() -> dict[str, Any]:
+    """Return the JSON schema (2020-12) of a plan, made from the models.
+
+    It accepts every plan that `load_plan` accepts; rules across fields are for `load_plan` alone.
+    """
+    whole = Plan.model_json_schema()
+    _describe(whole, Plan)
+    for name, definition in whole["$defs"].items():
+        _describe(definition, getattr(schema, name))
+    axes = {
+        "type": "object",
+        "properties": dict.fromkeys(all_paths(), _ONE_AXIS),
+        "additionalProperties": False,
+    }
+    pattern = {"type": "object", "propertyNames": {"enum": list(all_paths())}, "minProperties": 1}
+    properties = whole["properties"]
+    properties["grid"].update(axes)
+    properties["zip"]["items"] = {**axes, "minProperties": 1}
+    properties["exclude"]["items"] = pattern
+    properties["when"].update(
+        {"propertyNames": {"enum": list(all_paths())}, "additionalProperties": pattern}
+    )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **whole,
+        "title": "A FoodVision plan",
+    }
+
+
+def _describe(definition: dict[str, Any], model: type) -> None:
+    """Move what a docstring says of attributes to the attributes."""
+    text = inspect.getdoc(model) or ""
+    summary, _, attributes = text.partition("\nAttributes:\n")
+    definition["description"] = summary.strip()
+    for name, words in _ATTRIBUTE.findall(attributes):
+        if name in definition.get("properties", {}):
+            definition["properties"][name]["description"] = " ".join(words.split())

@@ -1,0 +1,78 @@
+"""The first plan for a folder of images."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from foodvision.plan.schema import name_problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SPLIT = ", split: 0.2"
+_TEMPLATE = """\
+# A plan for the images in {comment}
+# Look first:  foodvision validate THIS_FILE
+#              foodvision explain THIS_FILE
+# Then:        foodvision run THIS_FILE
+name: {name}
+description: Which network, for how long
+
+data:
+  # One folder per class, at the top or below train/ and test/. A relative path starts from the
+  # folder of this file. Without train/ and test/, `split` takes that share of the images as the
+  # test split.
+  {data}: {{source: {source}{split}}}
+
+# One cell, complete: what every cell is, unless an axis below says otherwise.
+base:
+  data: {data}                # trained on its train split
+  test: {data}                # scored on its test split
+  valid: 0.2                  # set aside from the train split; the ranking looks at these
+  model:
+    arch: mobilenet_v2        # any classification architecture of torchvision, or tiny_vgg, mlp
+    weights: DEFAULT          # downloaded once; or none, or a file
+    freeze: backbone          # only the new head learns; none: everything does
+  transform: auto             # the weights' own; or like {{size: 224, normalize: imagenet}}
+  batch_size: 32
+  epochs: 5
+  optimizer: {{kind: adam, lr: 0.001}}
+  seed: 42
+
+# Every combination of the values below is one cell: 2 x 2 = 4 trained models.
+grid:
+  model:                      # labelled choices, each merged into the base
+    mobilenet_v2: {{arch: mobilenet_v2}}
+    efficientnet_b0: {{arch: efficientnet_b0}}
+  epochs: [5, 10]
+
+# Three times each, with other random numbers, to see how sure the order is:
+# seeds: 3
+
+rank: {{by: valid.accuracy, then: valid.loss}}
+save: best                    # all, best or none
+"""
+
+
+def starter_plan(folder: Path) -> str:
+    """Return a commented plan for a folder of images.
+
+    Args:
+        folder: one folder per class, at its top or below `train/` and `test/`.
+    """
+    path = folder.expanduser().absolute()
+    name = path.name if name_problem(path.name) is None else "images"
+    is_split = (path / "train").is_dir() and (path / "test").is_dir()
+    return _TEMPLATE.format(
+        comment=_quoted(path.as_posix()),
+        name=_quoted(name),
+        data=_quoted(name),
+        source=_quoted(path.as_posix()),
+        split="" if is_split else _SPLIT,
+    )
+
+
+def _quoted(text: str) -> str:
+    """Write a text as YAML in double quotes, of which JSON's are a part."""
+    return json.dumps(text, ensure_ascii=False)
