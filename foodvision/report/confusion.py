@@ -113,12 +113,16 @@ def _colours(shares: np.ndarray) -> np.ndarray:
 
 def _paint(axes: Axes, colours: np.ndarray) -> None:
     size = len(colours)
-    axes.imshow(colours, interpolation="nearest", aspect="equal")
-    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+    pixels = np.rint(colours * 255).astype(np.uint8)
+    axes.imshow(pixels, interpolation="nearest", aspect="equal")
     width = 0.8 if size <= _MAX_WITH_COUNTS else 0.3
-    axes.grid(visible=True, which="minor", color=style.GRID, linewidth=width)
-    axes.tick_params(which="both", length=0)
+    # Drawn as two collections: as minor ticks, 2 x 101 grid lines take half a second.
+    edges = np.arange(size + 1) - 0.5
+    axes.vlines(edges, -0.5, size - 0.5, color=style.GRID, linewidth=width)
+    axes.hlines(edges, -0.5, size - 0.5, color=style.GRID, linewidth=width)
+    axes.set_xlim(-0.5, size - 0.5)
+    axes.set_ylim(size - 0.5, -0.5)
+    axes.tick_params(length=0)
 
 
 def _write_counts(
