@@ -1,0 +1,68 @@
+"""The command `foodvision`. Commands import what they need when they run: `--help` stays quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from flows.cli.app import app
+from foodvision.errors import FoodVisionError
+from foodvision.home import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["main"]
+
+_BAD_INPUT = 2
+_UNEXPECTED = 1
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: by default those of the process.
+
+    Returns:
+        The exit code: 0; 1 where a part of the work failed, or for errors nobody foresaw; 2 for
+        bad input; 130 after Ctrl-C.
+    """
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="foodvision")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else _UNEXPECTED
+    except FoodVisionError as error:
+        _say(str(error))
+        return _BAD_INPUT
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # the reader has seen enough: `foodvision rank | head`
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
+        return 0
+    except Exception as error:
+        log = _write_log(error)
+        _say(
+            f"Something went wrong that FoodVision did not foresee: {type(error).__name__}: "
+            f"{error}\nThe details are in {log}; please report them."
+        )
+        return _UNEXPECTED
+    return 0
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+
+
+def _write_log(error: Exception) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    log = Home.current().root / "logs" / f"{stamp}-{os.getpid()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    lines = traceback.format_exception(error)
+    log.write_text(" ".join(sys.argv) + "\n\n" + "".join(lines), encoding="utf-8")
+    return log

@@ -1,0 +1,28 @@
+"""All commands and their groups."""
+
+from __future__ import annotations
+
+import typer
+
+from flows.cli import house, plans, results, running, services
+
+app = typer.Typer(
+    name="foodvision",
+    help="Experiment plans, compiled: grids of image classifiers where nothing is computed twice.",
+    epilog=(
+        "\b\nExample:\n"
+        "  $ foodvision validate plans/demo.yaml\n"
+        "  plans/demo.yaml: 8 cells, 1 data set, 2 architectures; no problems\n"
+        "  $ foodvision run plans/demo.yaml"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+plans.register(app)
+running.register(app)
+results.register(app)
+services.register(app)
+house.register(app)

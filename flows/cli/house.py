@@ -1,0 +1,176 @@
+"""Commands that keep house: store, warehouse, models."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import tables
+from flows.cli.options import AsJson, HomeFolder, current_home
+from foodvision.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from foodvision.store import Entry, Store
+
+_DAMAGED = 1
+
+
+def register(app: typer.Typer) -> None:
+    """Add the groups."""
+    for name, text, commands in (
+        ("store", "The finished stages.", (("ls", ls), ("verify", verify), ("gc", gc))),
+        ("warehouse", "The DuckDB file of results.", (("rebuild", rebuild),)),
+        ("models", "The saved models.", (("ls", ls_models),)),
+    ):
+        group = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
+        for command, function in commands:
+            group.command(command, epilog=_EXAMPLES[f"{name} {command}"])(function)
+        app.add_typer(group, name=name)
+
+
+_EXAMPLES = {
+    "store ls": (
+        "\b\nExample:\n"
+        "  $ foodvision store ls\n"
+        "  Kind     Entries      Size\n"
+        "  dataset        1  412.3 kB"
+    ),
+    "store verify": "\b\nExample:\n  $ foodvision store verify\n  31 entries, none damaged",
+    "store gc": (
+        "\b\nExample:\n"
+        "  $ foodvision store gc --older-than 30 --dry-run\n"
+        "  would remove 4 entries, 1.2 GB"
+    ),
+    "warehouse rebuild": (
+        "\b\nExample:\n  $ foodvision warehouse rebuild\n  3 runs loaded from their journals"
+    ),
+    "models ls": (
+        "\b\nExample:\n"
+        "  $ foodvision models ls\n"
+        "  Plan  Model                 Test accuracy  Size     File\n"
+        "  demo  tiny_vgg · adam · 10         0.9689  25.1 kB  .foodvision/models/demo/…"
+    ),
+}
+
+
+def ls(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
+    """List what the store holds, by kind."""
+    store = _store()
+    rows = []
+    for kind in store.kinds():
+        entries = list(store.entries(kind))
+        size = sum(entry.size_bytes for entry in entries)
+        rows.append({"kind": kind, "entries": len(entries), "bytes": size})
+    columns = (
+        tables.Column("Kind", "kind"),
+        tables.Column("Entries", "entries", tables.number, is_number=True),
+        tables.Column("Size", "bytes", tables.size, is_number=True),
+    )
+    tables.print_rows(rows, columns, as_json=as_json, empty=f"{store.root} is empty.")
+
+
+def verify(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
+    """Compare every file with its checksum; set damaged entries aside, to be computed again.
+
+    Exits with 1 if anything was damaged.
+    """
+    store = _store()
+    rows: list[dict[str, Any]] = []
+    checked = 0
+    for kind, key in _keys(store):
+        checked += 1
+        if problems := store.verify(kind, key):
+            aside = store.set_aside(kind, key)
+            rows += [{"kind": kind, "problem": text, "moved_to": str(aside)} for text in problems]
+    columns = (tables.Column("Kind", "kind"), tables.Column("Problem", "problem"))
+    tables.print_rows(rows, columns, as_json=as_json, empty=f"{checked} entries, none damaged")
+    if rows:
+        raise typer.Exit(_DAMAGED)
+
+
+def gc(
+    older_than: Annotated[
+        float | None, typer.Option("--older-than", min=0, help="Days since it was written.")
+    ] = None,
+    keep: Annotated[
+        float | None, typer.Option("--keep", min=0, help="GB that may stay; the oldest go first.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    home: HomeFolder = None,  # noqa: ARG001
+) -> None:
+    """Remove stages by age or size; a run that needs one of them computes it again."""
+    if older_than is None and keep is None:
+        raise StoreError(
+            "gc removes by a rule, but none was given. Use --older-than DAYS, --keep GB, or both."
+        )
+    store = _store()
+    doomed = _doomed(store, older_than, keep)
+    if not dry_run:
+        for entry in doomed:
+            store.remove(entry.kind, entry.key)
+    size = tables.size(sum(entry.size_bytes for entry in doomed))
+    tables.say(f"{'would remove' if dry_run else 'removed'} {len(doomed)} entries, {size}")
+
+
+def rebuild(home: HomeFolder = None) -> None:  # noqa: ARG001
+    """Make the warehouse again from the journals and the store."""
+    from tasks.loading import rebuild as rebuild_warehouse
+
+    tables.say(f"{rebuild_warehouse(current_home())} runs loaded from their journals")
+
+
+def ls_models(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
+    """List the saved models, the best of each plan first."""
+    from flows.cli.results import ranked
+
+    saved = [row for row in ranked(None) if row["model_path"] and Path(row["model_path"]).is_file()]
+    saved.sort(key=lambda row: row["plan"])
+    columns = (
+        tables.Column("Plan", "plan"),
+        tables.Column("Model", "label"),
+        tables.Column("Test accuracy", "test_accuracy", tables.share, is_number=True),
+        tables.Column("Size", "model_bytes", tables.size, is_number=True),
+        tables.Column("File", "model_path"),
+    )
+    tables.print_rows(saved, columns, as_json=as_json, empty="No model has been saved yet.")
+
+
+def _store() -> Store:
+    from foodvision.store import Store
+
+    return Store(current_home().store)
+
+
+def _keys(store: Store) -> Iterator[tuple[str, str]]:
+    """Yield kind and key of every entry, also of those whose manifest cannot be read."""
+    for kind in store.kinds():
+        for path in sorted((store.root / kind).glob("??/*")):
+            if path.is_dir() and not path.is_symlink():
+                yield kind, path.name
+
+
+def _doomed(store: Store, older_than: float | None, keep: float | None) -> list[Entry]:
+    entries = [entry for kind in store.kinds() for entry in store.entries(kind)]
+    entries.sort(key=_written_at)
+    doomed: list[Entry] = []
+    if older_than is not None:
+        limit = datetime.now(UTC) - timedelta(days=older_than)
+        doomed = [entry for entry in entries if _written_at(entry) < limit]
+    if keep is not None:
+        rest = entries[len(doomed) :]
+        room = keep * 1e9 - sum(entry.size_bytes for entry in rest)
+        for entry in rest:
+            if room >= 0:
+                break
+            doomed.append(entry)
+            room += entry.size_bytes
+    return doomed
+
+
+def _written_at(entry: Entry) -> datetime:
+    return datetime.fromisoformat(entry.manifest["written_at"])

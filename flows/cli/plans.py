@@ -1,0 +1,256 @@
+"""Commands about plans that run nothing: init, validate, explain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import tables
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from foodvision.errors import PlanError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foodvision.home import Home
+    from foodvision.plan.problems import Problem
+    from foodvision.plan.schema import Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision init photos --output plans/photos.yaml\n"
+            "  plans/photos.yaml: a plan for photos. Next: foodvision run plans/photos.yaml"
+        )
+    )(init)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision validate plans/bad.yaml\n"
+            "  plans/bad.yaml:14:12: grid.epochs[1]: must be at least 1, got 0\n"
+            "  plans/bad.yaml: 1 problem"
+        )
+    )(validate)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision explain plans/demo.yaml\n"
+            "  demo: 8 cells, 0 of them done; 0 stages in the store, 12 missing\n"
+            "  Work        Alone  This run\n"
+            "  epochs         60        40"
+        )
+    )(explain)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images by class.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The plan; default: DIR's name, here.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a plan that is there.")] = False,
+) -> None:
+    """Write a commented plan for a folder of images."""
+    from foodvision.plan.init import starter_plan
+
+    path = output or Path(f"{folder.absolute().name}.yaml")
+    if path.exists() and not force:
+        raise PlanError(
+            f"init writes a new file, but {path} exists. Name another one with --output, or "
+            f"replace it with --force."
+        )
+    if not folder.is_dir():
+        raise PlanError(
+            f"init takes a folder that holds one folder of images per class, but {folder} is "
+            f"{'no folder' if folder.exists() else 'not there'}. Name another one."
+        )
+    text = starter_plan(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    tables.say(f"{path}: a plan for {folder}. Next: foodvision run {path}")
+
+
+def validate(
+    plan: PlanFile,
+    overrides: Overrides = None,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Check a plan: every problem at once, then what looks like a mistake."""
+    from foodvision.plan.expand import expand
+    from foodvision.plan.lint import lint
+    from foodvision.plan.load import load_plan
+    from foodvision.plan.problems import PlanProblems
+
+    try:
+        found = load_plan(plan, overrides or ())
+        cells = expand(found)
+    except PlanProblems as error:
+        _report(plan, error.problems, (), None, as_json=as_json)
+        raise typer.Exit(2) from error
+    facts = {
+        "cells": len(cells),
+        "data_sets": len(found.data),
+        "architectures": len({cell.settings.model.arch for cell in cells}),
+    }
+    warnings = lint(found, cells, _known_images(found, current_home()))
+    _report(plan, (), warnings, facts, as_json=as_json)
+
+
+def _known_images(plan: Plan, home: Home) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the sha256 of every image that is here already, by data set and part."""
+    if not home.store.is_dir():
+        return {}
+    from foodvision.data.datasets import known_dataset
+    from foodvision.data.selection import select
+    from foodvision.store import Store
+
+    images: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, wanted in plan.data.items():
+        dataset = known_dataset(
+            wanted.source,
+            store=Store(home.store),
+            home=home,
+            base=plan.folder,
+            split=wanted.split,
+            sha256=wanted.sha256,
+            on_bad_image=wanted.on_bad_image,
+        )
+        if dataset is not None:
+            for part in ("train", "test"):
+                images[name, part] = select(dataset, part).sha256
+    return images
+
+
+def _report(
+    plan: Path,
+    problems: Sequence[Problem],
+    warnings: Sequence[Problem],
+    facts: dict[str, int] | None,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        findings = [
+            {"severity": severity, **asdict(finding)}
+            for severity, group in (("error", problems), ("warning", warnings))
+            for finding in group
+        ]
+        tables.print_json(
+            {"plan": str(plan), "is_valid": not problems, **(facts or {})} | {"findings": findings}
+        )
+        return
+    for problem in problems:
+        tables.say(str(problem))
+    for warning in warnings:
+        tables.say(f"warning: {warning}")
+    counts = [_count(len(problems), "problem")] if problems else []
+    if facts:
+        counts = [
+            ", ".join(
+                [
+                    _count(facts["cells"], "cell"),
+                    _count(facts["data_sets"], "data set"),
+                    _count(facts["architectures"], "architecture"),
+                ]
+            ),
+            _count(len(warnings), "warning") if warnings else "no problems",
+        ]
+    tables.say(f"{plan}: {'; '.join(counts)}")
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def explain(
+    plan: PlanFile,
+    overrides: Overrides = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the data first.")] = False,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do, and what it would cost."""
+    from foodvision.plan.load import load_plan
+    from tasks.explaining import explain_plan
+
+    found = load_plan(plan, overrides or ())
+    if fetch:
+        _fetch(found, current_home())
+    explanation = explain_plan(found, current_home())
+    if as_json:
+        tables.print_json(explanation.to_json())
+        return
+    missing = len(explanation.stages)
+    tables.say(
+        f"{explanation.plan}: {_count(explanation.cells, 'cell')}, {explanation.cells_done} of "
+        f"them done; {explanation.hits} stages in the store, {missing} missing\n"
+    )
+    print_work(explanation.work)
+    if missing:
+        tables.say("")
+        tables.print_rows(
+            [_stage_row(asdict(stage)) for stage in explanation.stages],
+            [
+                tables.Column("Stage", "kind"),
+                tables.Column("What", "what"),
+                tables.Column("Cells", "waiting", tables.number, is_number=True),
+                tables.Column("Images", "images", tables.number, is_number=True),
+                tables.Column("Writes", "bytes", tables.size, is_number=True),
+            ],
+            as_json=False,
+            empty="",
+        )
+
+
+def _stage_row(stage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **stage,
+        "waiting": len(stage["cells"]) or None,
+        "images": stage["images"] or None,
+        "bytes": stage["bytes"] or None,
+    }
+
+
+def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("This run",)) -> None:
+    """Print a table of work: what each cell alone would take beside what a run takes."""
+    names = dict.fromkeys(name for values in work.values() for name in values)
+    titled = dict(zip(names, ("Alone", *titles), strict=True))
+    rows = [{"what": what.replace("_", " "), **values} for what, values in work.items()]
+    tables.print_rows(
+        rows,
+        [
+            tables.Column("Work", "what"),
+            *(
+                tables.Column(title, name, tables.number, is_number=True)
+                for name, title in titled.items()
+            ),
+        ],
+        as_json=False,
+        empty="Nothing to do.",
+    )
+
+
+def _fetch(plan: Plan, home: Home) -> None:
+    from flows.display import watching
+    from foodvision.data.datasets import fetch_dataset
+    from foodvision.store import Store
+
+    with watching() as progress:
+        for wanted in plan.data.values():
+            fetch_dataset(
+                wanted.source,
+                store=Store(home.store),
+                home=home,
+                base=plan.folder,
+                split=wanted.split,
+                sha256=wanted.sha256,
+                on_bad_image=wanted.on_bad_image,
+                progress=progress,
+                refresh=False,
+            )

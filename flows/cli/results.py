@@ -1,0 +1,292 @@
+"""Commands about what runs found: rank, best, sql, predict."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import tables
+from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
+from foodvision.errors import PlanError, WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from foodvision.evaluate.photos import PhotoAnswers
+
+Row = dict[str, Any]
+
+LEADERBOARD = (
+    tables.Column("#", "rank", is_number=True),
+    tables.Column("Model", "label"),
+    tables.Column("Test accuracy", "test_accuracy", tables.share, is_number=True),
+    tables.Column("Test loss", "test_loss", tables.share, is_number=True),
+    tables.Column("Seconds", "seconds_alone", tables.seconds, is_number=True),
+    tables.Column("Parameters", "params_total", tables.number, is_number=True),
+)
+_FINISHED = "completed"
+_Z_95 = 1.959963984540054
+_EXIT_SOME_UNREADABLE = 1
+
+PlanOrName = Annotated[
+    str | None, typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: all.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision rank plans/demo.yaml\n"
+            "   #  Model                Test accuracy  Test loss  Seconds  Parameters\n"
+            "   1  tiny_vgg · adam · 10        0.9689     0.1042      7.9       5,960"
+        )
+    )(rank)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision best plans/demo.yaml\n"
+            "  tiny_vgg · adam · 10 epochs\n"
+            "  test accuracy 0.9689 on 450 images (95 %: 0.9486 to 0.9813)"
+        )
+    )(best)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            '  $ foodvision sql "select label, test_accuracy from leaderboard limit 1"\n'
+            "  label                 test_accuracy\n"
+            "  tiny_vgg · adam · 10  0.9688888888888889"
+        )
+    )(sql)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision predict sushi.jpg\n"
+            "  Image      Class  Probability\n"
+            "  sushi.jpg  sushi       0.9713"
+        )
+    )(predict)
+
+
+def rank(
+    plan: PlanOrName = None,
+    overrides: Overrides = None,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Print the leaderboard, best first."""
+    columns: Sequence[tables.Column] = LEADERBOARD
+    if plan is None:
+        columns = (LEADERBOARD[0], tables.Column("Plan", "plan"), *LEADERBOARD[1:-1])
+    rows = ranked(plan, overrides or ())
+    tables.print_rows(rows, columns, as_json=as_json, empty="No cell has a result yet.")
+    if not as_json:
+        for row in rows:
+            if row["status"] != _FINISHED:
+                tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
+
+
+def best(
+    plan: PlanOrName = None,
+    overrides: Overrides = None,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Show the winner: how good and how sure, its file, its pictures."""
+    row = _winner(plan, overrides or ())
+    images = _scored_images(row["result_key"])
+    low, high = wilson_interval(row["test_accuracy"], images)
+    folder = current_home().reports / row["plan"]
+    pictures = [str(path) for path in sorted(folder.glob("*.png"))]
+    if as_json:
+        sure = {"test_images": images, "test_accuracy_low": low, "test_accuracy_high": high}
+        tables.print_json({**row, **sure, "pictures": pictures})
+        return
+    tables.say(f"{row['label']}   (plan {row['plan']})")
+    tables.say(
+        f"test accuracy {row['test_accuracy']:.4f} on {images:,} images "
+        f"(95 %: {low:.4f} to {high:.4f})"
+    )
+    if row["std"] is not None:
+        tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
+    tables.say(f"model: {row['model_path'] or 'not saved'}")
+    for path in pictures:
+        tables.say(f"picture: {path}")
+
+
+def sql(
+    query: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Ask the warehouse, read-only. `show tables` and `describe leaderboard` tell the names."""
+    import warehouse
+
+    with _translated():
+        found = warehouse.query(current_home().warehouse, query)
+    columns = [
+        tables.Column(field.name, field.name, is_number=_is_number(field.type))
+        for field in found.schema
+    ]
+    tables.print_rows(found.to_pylist(), columns, as_json=as_json, empty="No rows.")
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos of your own.")],
+    plan: Annotated[
+        str | None, typer.Option("--plan", help="The best model of this plan; default: of all.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="A saved model (.pth, its JSON beside it).")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Where the picture goes; default: reports.")
+    ] = None,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Say what the best model sees in photos, and draw it.
+
+    Exits with 1 if some photos could not be read.
+    """
+    from foodvision.evaluate.photos import predict_photos
+    from foodvision.models.saved import load_saved
+
+    path = model or _best_model(plan)
+    module, card = load_saved(path)
+    answers = predict_photos(module, card, images)
+    drawn = _draw(answers, picture or current_home().reports / "predict" / "predictions.png")
+    rows = [
+        {
+            "image": str(answer.path),
+            "class": answer.class_name,
+            "probability": answer.probability,
+            "probabilities": {each.class_name: each.probability for each in answer.probabilities},
+            "model": str(path),
+        }
+        for answer in answers.predictions
+    ]
+    columns = (
+        tables.Column("Image", "image"),
+        tables.Column("Class", "class"),
+        tables.Column("Probability", "probability", tables.share, is_number=True),
+    )
+    tables.print_rows(rows, columns, as_json=as_json, empty="No photo could be read.")
+    for problem in answers.problems:
+        typer.echo(f"{problem.path}: {problem.message}", err=True)
+    if drawn and not as_json:
+        tables.say(f"picture: {drawn}")
+    if answers.problems:
+        raise typer.Exit(_EXIT_SOME_UNREADABLE)
+
+
+def wilson_interval(accuracy: float, images: int) -> tuple[float, float]:
+    """Return the 95 % interval of an accuracy in [0, 1] over so many images (Wilson, 1927)."""
+    if images == 0:
+        return 0.0, 1.0
+    shrink = 1 + _Z_95**2 / images
+    centre = (accuracy + _Z_95**2 / (2 * images)) / shrink
+    spread = accuracy * (1 - accuracy) / images + _Z_95**2 / (4 * images**2)
+    half = _Z_95 * math.sqrt(spread) / shrink
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+# -- looking up -------------------------------------------------------------------------------
+
+
+def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
+    """Return the leaderboard of a plan (file or name) or of all plans, best first."""
+    from warehouse.ranking import rank as rank_warehouse
+
+    home = current_home()
+    if plan is not None and (Path(plan).exists() or _is_path(plan)):
+        from foodvision.plan.expand import expand
+        from foodvision.plan.load import load_plan
+        from tasks.ranking import rank_cells
+
+        found = load_plan(Path(plan), overrides)
+        return rank_cells(found, expand(found), home)
+    with _translated():
+        rows = rank_warehouse(home.warehouse, plan_name=plan)
+    if plan is not None and not rows:
+        raise PlanError(
+            f"rank takes a plan's file, or the name of a plan that ran, found {plan!r}, which is "
+            f"neither. `foodvision rank` shows what ran."
+        )
+    return rows
+
+
+def _is_path(plan: str) -> bool:
+    return plan.endswith((".yaml", ".yml")) or "/" in plan
+
+
+def _winner(plan: str | None, overrides: Sequence[str]) -> Row:
+    found = [row for row in ranked(plan, overrides) if row["rank"] is not None]
+    if not found:
+        raise WarehouseError(
+            "The best model is the first of the ranked ones, and no cell has completed yet. "
+            "Run a plan: `foodvision run PLAN`."
+        )
+    return found[0]
+
+
+def _best_model(plan: str | None) -> Path:
+    row = _winner(plan, ())
+    if not row["model_path"]:
+        raise WarehouseError(
+            f"{row['label']} is the best model, but was not saved. Run its plan with "
+            f"--set save=best, or name a saved model with --model."
+        )
+    return Path(row["model_path"])
+
+
+def _scored_images(result_key: str) -> int:
+    import warehouse
+
+    with _translated():
+        found = warehouse.query(
+            current_home().warehouse,
+            "select count(*) as images from predictions where result_key = ?",
+            [result_key],
+        )
+    images: int = found.column("images")[0].as_py()
+    return images
+
+
+def _draw(answers: PhotoAnswers, path: Path) -> Path | None:
+    if not answers.predictions:
+        return None
+    from foodvision.data.images import read_image
+    from foodvision.report.pictures import PhotoPrediction, photo_predictions
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    photos = [
+        PhotoPrediction(
+            image=read_image(answer.path),
+            name=answer.path.name,
+            probabilities=[(each.class_name, each.probability) for each in answer.probabilities],
+        )
+        for answer in answers.predictions
+    ]
+    return photo_predictions(photos, path)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    import warehouse
+
+    try:
+        yield
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))

@@ -1,0 +1,94 @@
+"""The command that runs a plan here and now."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli import tables
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.plans import print_work
+from flows.cli.results import LEADERBOARD
+
+if TYPE_CHECKING:
+    from flows.run import RunOutcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision run plans/demo.yaml\n"
+            "  Prefect: http://127.0.0.1:41873 (for the length of this run)\n"
+            "   #  Model                Test accuracy  Test loss  Seconds\n"
+            "   1  tiny_vgg · adam · 10        0.9689     0.1042      7.9"
+        )
+    )(run)
+
+
+def run(
+    plan: PlanFile,
+    overrides: Overrides = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the sources again whether data changed.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Run a plan: train what is missing, rank, draw the best model.
+
+    Exits with 1 if a cell failed; running the plan again does only what is missing.
+    """
+    from flows.display import watching
+    from flows.server import local_server
+    from foodvision.plan.load import load_plan
+
+    load_plan(plan, overrides or ())  # a bad plan needs no server to say so
+    with local_server(current_home(), meanwhile=lambda: import_module("flows.grid")) as server:
+        from flows.grid import run_plan
+
+        if not quiet:
+            note = "for the length of this run" if server.was_started else "running already"
+            sys.stderr.write(f"Prefect: {server.ui_url} ({note})\n")
+        with watching(quiet=quiet) as progress:
+            outcome = run_plan(
+                str(plan),
+                overrides=overrides or (),
+                home=current_home(),
+                refresh=refresh,
+                progress=progress,
+            )
+    if as_json:
+        tables.print_json(list(outcome.leaderboard))
+    else:
+        _show(outcome)
+    if outcome.failures:
+        raise typer.Exit(1)
+
+
+def _show(outcome: RunOutcome) -> None:
+    tables.print_rows(
+        outcome.leaderboard, LEADERBOARD, as_json=False, empty="No cell has a result."
+    )
+    tables.say("")
+    alone, run_, done = (asdict(t) for t in (outcome.naive, outcome.predicted, outcome.counted))
+    work = {
+        name: {"alone": alone[name], "predicted": run_[name], "counted": done[name]}
+        for name in alone
+    }
+    print_work(work, titles=("Predicted", "Counted"))
+    tables.say("")
+    for label, error in outcome.failures.items():
+        tables.say(f"failed: {label}: {error}")
+    for name, path in outcome.pictures.items():
+        tables.say(f"{name}: {path}")
+    tables.say(
+        f"{outcome.plan_name}: {outcome.cells - len(outcome.failures)} of {outcome.cells} cells "
+        f"completed in {outcome.wall_seconds:.1f} s; {outcome.hits} stages were in the store"
+    )

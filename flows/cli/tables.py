@@ -1,0 +1,133 @@
+"""Tables for people: boxed on a terminal, plain text in a pipe, JSON on request."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_GAP = "  "
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: as people read it.
+        key: of the row.
+        show: turns a value that is not `None` into text.
+        is_number: right-aligned, and never cut or broken; text is folded where room is short.
+    """
+
+    title: str
+    key: str
+    show: Callable[[Any], str] = str
+    is_number: bool = False
+
+
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, as_json: bool, empty: str
+) -> None:
+    """Print rows as a table, or all of them as a JSON list of objects.
+
+    Args:
+        rows: JSON gets every key of them, the table the columns.
+        columns: of the table.
+        as_json: print JSON.
+        empty: said instead of a table without rows.
+    """
+    if as_json:
+        print_json(list(rows))
+    elif not rows:
+        say(empty)
+    elif sys.stdout.isatty():
+        _print_boxed(rows, columns)
+    else:
+        _print_plain(rows, columns)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; what JSON has no word for becomes text, NaN becomes null."""
+    say(json.dumps(_plain_value(value), ensure_ascii=False, indent=2, default=str))
+
+
+def say(text: str) -> None:
+    """Print one line, or a few."""
+    sys.stdout.write(f"{text}\n")
+
+
+def share(value: float) -> str:
+    """Return an accuracy in [0, 1] with four decimals."""
+    return f"{value:.4f}"
+
+
+def number(value: float) -> str:
+    """Return a number with separators between thousands."""
+    return f"{value:,}"
+
+
+def seconds(value: float) -> str:
+    """Return seconds with one decimal."""
+    return f"{value:,.1f}"
+
+
+def size(value: float) -> str:
+    """Return bytes as kB, MB or GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= scale:
+            return f"{value / scale:,.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def _text(row: Mapping[str, Any], column: Column) -> str:
+    value = row.get(column.key)
+    return "–" if value is None else column.show(value)
+
+
+def _print_plain(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    cells = [[column.title for column in columns]]
+    cells += [[_text(row, column) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    for line in cells:
+        parts = [
+            text.rjust(width) if column.is_number else text.ljust(width)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ]
+        say(_GAP.join(parts).rstrip())
+
+
+def _print_boxed(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        texts = [column.title, *(_text(row, column) for row in rows)]
+        table.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            no_wrap=column.is_number,
+            overflow="fold",
+            min_width=max(map(len, texts)) if column.is_number else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(_text(row, column)) for column in columns))
+    Console().print(table)
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(key): _plain_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain_value(inner) for inner in value]
+    return value
