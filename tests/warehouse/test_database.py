@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 import warehouse
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,25 @@ def test_odd_paths_can_be_read(odd_path: Path) -> None:
 )
 def test_queries_answer(path: Path, sql: str, params: Any, expected: dict[str, Any] | None) -> None:
     assert warehouse.query(path, sql, params).to_pylist() == ([expected] if expected else [])
+
+
+def test_times_are_utc_wherever_the_reader_sits(path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+import warehouse
+found = warehouse.query(Path(sys.argv[1]), "select started_at::varchar as t from runs")
+print(found["t"][0])
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", script, str(path)],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TZ": "Asia/Tokyo"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "2026-03-01 09:00:00+00\n"
 
 
 def test_the_type_of_a_sum_is_int64(path: Path) -> None:

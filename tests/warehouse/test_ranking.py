@@ -99,15 +99,16 @@ THEN_LOSS = [*BY_ACCURACY, ranking.METRICS["test.loss"]]
         ),
         pytest.param(
             [
-                _row("a1", config_id="a", seed=1, test_accuracy=0.7, position=3),
-                _row("a2", config_id="a", seed=2, test_accuracy=0.1, position=4),
-                _row("a3", config_id="a", seed=3, test_accuracy=0.2, position=5),
-                _row("b1", config_id="b", seed=1, test_accuracy=0.1, position=0),
-                _row("b2", config_id="b", seed=2, test_accuracy=0.2, position=1),
-                _row("b3", config_id="b", seed=3, test_accuracy=0.7, position=2),
+                _row("a1", config_id="a", seed=1, test_accuracy=0.1, position=0),
+                _row("a2", config_id="a", seed=2, test_accuracy=0.4, position=1),
+                _row("a3", config_id="a", seed=3, test_accuracy=0.1, position=2),
+                _row("b1", config_id="b", seed=1, test_accuracy=0.1, position=3),
+                _row("b2", config_id="b", seed=2, test_accuracy=0.1, position=4),
+                _row("b3", config_id="b", seed=3, test_accuracy=0.4, position=5),
             ],
             BY_ACCURACY,
-            [("b1", 1), ("b2", 1), ("b3", 1), ("a1", 2), ("a2", 2), ("a3", 2)],
+            [("a1", 1), ("a2", 1), ("a3", 1), ("b1", 2), ("b2", 2), ("b3", 2)],
+            # One after the other these add up to less in the first order than in the second.
             id="equal values in another order tie, to the last bit",
         ),
         pytest.param(
