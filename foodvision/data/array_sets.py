@@ -41,6 +41,15 @@ def array_sha256(image: np.ndarray) -> str:
     return hashlib.sha256(f"uint8 {shape}\n".encode() + image.tobytes()).hexdigest()
 
 
+def catalogued_path(split: str, class_name: str, name: str) -> str:
+    """Return what an image without a place of its own is called: `<split>/<class>/<name>`.
+
+    Without the split where it is "all"; a slash in the class becomes a dash.
+    """
+    folder = class_name.replace("/", "-")
+    return f"{folder}/{name}" if split == "all" else f"{split}/{folder}/{name}"
+
+
 def load_embedded(name: str) -> ArraySet:
     """Load a set that ships with scikit-learn and needs no network.
 

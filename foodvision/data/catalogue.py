@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foodvision.data.array_sets import ArraySet, array_sha256
+from foodvision.data.array_sets import ArraySet, array_sha256, catalogued_path
 from foodvision.data.images import decode_image
 from foodvision.data.selection import SPLIT_SALT, set_aside
 from foodvision.errors import DataError
@@ -132,9 +132,8 @@ def draft_arrays(source: ArraySet) -> Draft:
     images = []
     for number, (split, label) in enumerate(zip(source.splits, source.labels, strict=True)):
         name = source.class_names[label]
-        folder = name.replace("/", "-") if split == "all" else f"{split}/{name.replace('/', '-')}"
         sha256 = array_sha256(source.images[number])
-        path = f"{folder}/{number:06d}"
+        path = catalogued_path(split, name, f"{number:06d}")
         images.append(CheckedImage(split, name, path, sha256, width, height, number))
     return Draft(images=images, arrays=source.images)
 

@@ -25,7 +25,6 @@ _PART = "part"
 _PART_RECORD = "part.json"
 _HEALING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
-_CHUNK_BYTES = 1 << 18
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
@@ -234,12 +233,10 @@ class _Transfer:
     def _begin_part(self, response: httpx.Response, offset: int) -> dict[str, Any]:
         """Make `part` hold exactly what precedes the response's body."""
         if response.status_code == httpx.codes.PARTIAL_CONTENT:
-            match = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
-            if match is None or int(match[1]) != offset:
+            facts = _read_json(self._folder / _PART_RECORD)
+            if not _continues(response.headers.get("Content-Range", ""), offset, facts):
                 self._drop_part()
                 raise _HealableError("the server sent another range than it was asked for")
-            facts = _read_json(self._folder / _PART_RECORD)
-            facts["size"] = None if match[2] == "*" else int(match[2])
         else:
             self._drop_part()
             facts = _facts(response)
@@ -253,7 +250,7 @@ class _Transfer:
     def _receive(self, response: httpx.Response, facts: dict[str, Any]) -> None:
         with self._part.open("ab") as file:
             self._show(file.tell())
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as they come: a cut loses nothing
                 file.write(chunk)
                 self._show(file.tell())
         received = self._part.stat().st_size
@@ -303,6 +300,14 @@ def _facts(response: httpx.Response) -> dict[str, Any]:
         "validator": etag if is_strong else last_modified,
         "size": int(length) if length.isdecimal() else None,
     }
+
+
+def _continues(content_range: str, offset: int, facts: dict[str, Any]) -> bool:
+    """Say whether an answer goes on from `offset` in a file of the size that was announced."""
+    match = _CONTENT_RANGE.match(content_range)
+    if match is None or int(match[1]) != offset:
+        return False
+    return match[2] == "*" or facts["size"] in (None, int(match[2]))
 
 
 def _find_whole(folder: Path) -> Download | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from foodvision.data.array_sets import ArraySet
+from foodvision.data.array_sets import ArraySet, catalogued_path
 from foodvision.data.downloads import download
 from foodvision.data.layouts import ImageFile
 from foodvision.data.sources import find_mirrored, sources_folder
@@ -230,7 +230,7 @@ def _to_file(
     else:
         file = scratch / f"{number:06d}.png"
         (image if image.mode in {"L", "RGB"} else image.convert("RGB")).save(file)
-    return ImageFile(split, class_name, f"{split}/{class_name.replace('/', '-')}/{file.name}", file)
+    return ImageFile(split, class_name, catalogued_path(split, class_name, file.name), file)
 
 
 def _class_names(splits: Mapping[str, Any]) -> Callable[[int], str]:
