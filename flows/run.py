@@ -12,8 +12,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from prefect.utilities.annotations import quote
-
 from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
 from foodvision.data.datasets import Dataset, fetch_dataset, known_dataset
 from foodvision.hashing import canonical_json
@@ -28,7 +26,7 @@ from tasks.jobs import plan_tasks
 from tasks.journal import Journal
 from tasks.loading import load_run
 from tasks.outcomes import Ledger
-from tasks.prefect_tasks import compute, report_hits, step
+from tasks.prefect_tasks import compute, do_step, report_hits
 from tasks.publishing import Publisher
 from tasks.ranking import rank_cells
 
@@ -150,7 +148,7 @@ class Run:
     # -- data ---------------------------------------------------------------------------------
 
     def _fetch(self, *, refresh: bool) -> dict[str, Dataset]:
-        """Return the data sets that cells use; only what is not known, or may have changed, asks."""
+        """Return the data sets that cells use; what is known and unchanged is not asked for."""
         names = dict.fromkeys(
             name
             for cell in self.cells
@@ -175,7 +173,7 @@ class Run:
             fetch = partial(
                 fetch_dataset, wanted.source, progress=self._progress, refresh=refresh, **about
             )
-            dataset = step(f"fetch {name}", quote(fetch))
+            dataset = do_step(f"fetch {name}", fetch)
         entry = self.store.get("dataset", dataset.key)
         self.journal.write(
             "dataset",
@@ -205,8 +203,7 @@ class Run:
         artifact = ProgressArtifact(len(groups))
         done: set[str] = set()
         for group in groups:
-            named = compute.with_options(name=group.kind)
-            named(group.label, quote(group), quote(self.ledger), return_state=True)
+            compute(group, self.ledger)
             artifact.advance()
             ready = self._ready(graph, work) - done
             done |= ready
@@ -236,7 +233,7 @@ class Run:
             self._note_cell(compiled.cell, status="failed", error=error)
         unpublished = publisher.missing(whole)
         if unpublished:
-            step(f"save {len(unpublished)} cells", quote(partial(publisher.publish, unpublished)))
+            do_step(f"save {len(unpublished)} cells", partial(publisher.publish, unpublished))
         for compiled in whole:
             self._note_cell(
                 compiled.cell,
@@ -246,7 +243,7 @@ class Run:
         return failures
 
     def _load(self) -> list[dict[str, Any]]:
-        step("load the warehouse", quote(partial(load_run, self._journal_path, self.home)))
+        do_step("load the warehouse", partial(load_run, self._journal_path, self.home))
         return rank_cells(self.plan, self.cells, self.home)
 
     def _save_best(
@@ -256,7 +253,7 @@ class Run:
         best = leaderboard[0]["cell_id"] if leaderboard[0]["rank"] else None
         for compiled in graph.cells:
             if compiled.cell.cell_id == best and publisher.saved_path(compiled) is None:
-                path = step("save the best model", quote(partial(publisher.save, compiled)))
+                path = do_step("save the best model", partial(publisher.save, compiled))
                 status = publisher.status(compiled)
                 self._note_cell(compiled.cell, status=status, model_path=path)
                 return True
@@ -270,7 +267,7 @@ class Run:
         drawn = publisher.drawn(leaderboard)
         if drawn is None:
             draw = partial(publisher.draw, leaderboard)
-            drawn = step("draw the best model", quote(draw))
+            drawn = do_step("draw the best model", draw)
             show_pictures(self.plan.name, drawn)
         return drawn
 

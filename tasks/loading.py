@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 import warehouse
 from foodvision.errors import WarehouseError
 from foodvision.store import Store
@@ -14,6 +12,8 @@ from tasks.records import Records, run_records
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyarrow as pa
 
     from foodvision.home import Home
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
+from prefect.utilities.annotations import quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,10 +17,27 @@ if TYPE_CHECKING:
     from tasks.jobs import TaskGroup
     from tasks.outcomes import Ledger
 
+_Made = TypeVar("_Made")
+
+
+def compute(group: TaskGroup, ledger: Ledger) -> None:
+    """Do a group of jobs as one task run; one that fails takes down what needs it, nothing else."""
+    named = _compute.with_options(name=group.kind)
+    named(group.label, _whole(group), _whole(ledger), return_state=True)
+
+
+def report_hits(count: int) -> None:
+    """Show what need not be computed, as one task run in the state `Cached`."""
+    _report_hits(count, return_state=True)
+
+
+def do_step(label: str, work: Callable[[], _Made]) -> _Made:
+    """Do one named step of a run as a task run; return, or raise, what it does."""
+    return cast("_Made", _step(label, _whole(work)))
+
 
 @task(name="compute", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
-def compute(label: str, group: TaskGroup, ledger: Ledger) -> State[Any]:
-    """Do a group of jobs; one that fails takes down what needs it and nothing else."""
+def _compute(label: str, group: TaskGroup, ledger: Ledger) -> State[Any]:
     for job in group.jobs:
         ledger.attempt(job)
     failed = [job for job in group.jobs if job.key in ledger.failures]
@@ -35,12 +53,15 @@ def compute(label: str, group: TaskGroup, ledger: Ledger) -> State[Any]:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def report_hits(count: int) -> State[Any]:
-    """Show what need not be computed, as one task run in the state `Cached`."""
+def _report_hits(count: int) -> State[Any]:
     return Completed(name="Cached", message=f"{count} finished stages were found in the store")
 
 
 @task(name="step", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
-def step(label: str, work: Callable[[], Any]) -> Any:
-    """Do one named step of a run and return what it returns."""
+def _step(label: str, work: Callable[[], Any]) -> Any:  # noqa: ARG001 - names the task run
     return work()
+
+
+def _whole(value: Any) -> Any:
+    """Hand a value over as it is; Prefect would search it, a thousand cells deep, for futures."""
+    return quote(value)

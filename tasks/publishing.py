@@ -99,8 +99,7 @@ class Publisher:
         _, suffix = model.split(root.prefix_count)
         load_state(self.store, compiled.final, suffix)
         path = self.model_path(compiled)
-        save_model(path, model, card=self._card(compiled))
-        return path
+        return save_model(path.parent, model, name=path.stem, card=self._card(compiled))
 
     def _is_saved(self, compiled: CompiledCell) -> bool:
         path = self.model_path(compiled)
@@ -118,6 +117,7 @@ class Publisher:
             "cell_id": cell.cell_id,
             "label": cell.label,
             "result_key": compiled.result_key,
+            "status": self.status(compiled),
             "classes": list(root.train.classes),
             "transform": dict(root.transform),
             "settings": cell.settings.model_dump(mode="json"),

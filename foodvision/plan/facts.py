@@ -47,7 +47,8 @@ class Architecture:
     Attributes:
         blocks: names of its blocks in order, the head last.
         frozen_count: how many leading blocks the cell freezes.
-        prefix_count: `frozen_count` and the parameter-free blocks right behind them.
+        prefix_count: how many leading blocks give the same output in every epoch: the frozen ones;
+            where running statistics of frozen blocks follow the batches, only those before them.
         feature_shape: the prefix's output for one image, without the batch dimension.
         params_total: number of parameters.
         params_trainable: number of parameters that training may change.

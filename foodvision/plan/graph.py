@@ -243,7 +243,7 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
     weights = facts.weights_digest(settings)
     environment = facts.environment(settings)
     pixels = _pixels_recipe(settings, transform, facts)
-    prefix_count = _cacheable_prefix(settings, architecture)
+    prefix_count = architecture.prefix_count
     recipe = pixels
     if prefix_count:
         recipe = _features_recipe(
@@ -277,13 +277,6 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
         architecture=architecture,
         prefix_count=prefix_count,
     )
-
-
-def _cacheable_prefix(settings: CellSettings, architecture: Architecture) -> int:
-    """Return how many leading blocks give the same output in every epoch."""
-    if settings.model.batchnorm == "train":
-        return 0  # running statistics of frozen blocks change with every batch
-    return architecture.prefix_count if architecture.frozen_count else 0
 
 
 def _model_inputs(settings: CellSettings, transform: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class FakeFacts:
         return Architecture(
             blocks=("stem", "body", "head"),
             frozen_count=frozen,
-            prefix_count=frozen,
+            prefix_count=0 if settings.model.batchnorm == "train" else frozen,
             feature_shape=(6,),
             params_total=100,
             params_trainable=100 - 40 * frozen,
