@@ -107,6 +107,11 @@ class BlockModel:
         cut = self._blocks[count].start
         passing = _passing_value(nodes, cut)
         prefix = self._part(nodes[1:cut], entry=nodes[0], result=passing)
+        output = prefix.graph.output_node()
+        with prefix.graph.inserting_before(output):
+            # Rows that were kept come back contiguous; strides can decide over the last bits.
+            output.args = (prefix.graph.call_method("contiguous", output.args),)
+        prefix.recompile()
         suffix = self._part(nodes[cut:-1], entry=passing, result=nodes[-1].args[0])
         return prefix.eval(), suffix
 
@@ -128,7 +133,7 @@ class BlockModel:
             if block == name or block.startswith(f"{name}."):
                 last = position
         if not last:
-            nearest, _, _ = process.extract([name], [*_WORDS, *self.blocks[:-1]], limit=1)[0]
+            nearest, _, _ = process.extract(name, [*_WORDS, *self.blocks[:-1]], limit=1)[0]
             raise ModelError(
                 f"model.freeze must be {', '.join(_WORDS)}, a count or a block, got {name!r}. "
                 f"Did you mean {nearest!r}? {self._listing()}"

@@ -69,7 +69,7 @@ def save_model(folder: Path, model: BlockModel, *, name: str, card: Mapping[str,
         ModelError: `name` is no plain file name.
         ValueError: the card has a field that is written here, or is no JSON.
     """
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise ModelError(f"a saved model's name must be a plain file name, got {name!r}.")
     if taken := sorted(set(card) & set(_OWN_FIELDS)):
         raise ValueError(f"a card's fields {taken} are written by save_model; rename them")

@@ -186,7 +186,7 @@ def _find_entry(arch: str, name: str) -> Entry:
         )
     entries = torchvision.models.get_model_weights(arch)
     if name not in entries.__members__:
-        nearest, _, _ = process.extract([name], list(entries.__members__), limit=1)[0]
+        nearest, _, _ = process.extract(name, list(entries.__members__), limit=1)[0]
         raise ModelError(
             f"model.weights must be none, a file, or one of {', '.join(entries.__members__)} for "
             f"{arch}; found {name!r}. Did you mean {nearest}?"
@@ -265,4 +265,5 @@ def _digest_of(path: Path, cache: Path | None) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
