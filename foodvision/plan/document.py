@@ -17,22 +17,25 @@ from ruamel.yaml.composer import Composer, MaxDepthExceededError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
+from ruamel.yaml.resolver import VersionedResolver
+from ruamel.yaml.tag import Tag
 
+from foodvision.plan.messages import show
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_BYTES = 1 << 20
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 MAX_DEPTH = 40
 _MAX_DIGITS = 300
 
 _CORE = "tag:yaml.org,2002:"
-_MERGE = f"{_CORE}merge"
-_CORE_TAGS = {
-    f"{_CORE}{kind}"
-    for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge", "timestamp", "value")
+_PLAIN = "plain"
+_TAGS = {
+    _PLAIN,
+    *(f"{_CORE}{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null")),
 }
 _NULL = {"", "~", "null", "Null", "NULL"}
 _BOOL = {
@@ -106,7 +109,7 @@ def read_document(text: str, file: str) -> Document:
     if len(text) > MAX_BYTES:
         raise too_large(file)
     node = _compose(text, file)
-    document = Document(None)
+    document = Document(None, places={(): Place(file)})
     if node is not None:
         _refuse_bomb(node, file)
         document.value = _Construction(document, file).build(node, ())
@@ -122,6 +125,15 @@ def too_large(file: str) -> PlanProblems:
 
 def _stop(place: Place, message: str) -> PlanProblems:
     return PlanProblems([Problem(place.file, place.line, place.column, "", message)])
+
+
+class _PlainResolver(VersionedResolver):
+    """Marks unquoted scalars and leaves it to `read_scalar` what they mean."""
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        if kind is ScalarNode and implicit[0]:
+            return Tag(suffix=_PLAIN)
+        return super().resolve(kind, value, implicit)
 
 
 class _BoundedComposer(Composer):
@@ -143,17 +155,19 @@ class _TooManyNodesError(Exception):
     pass
 
 
-_TOO_MANY = f"must have at most {MAX_NODES:,} values, aliases counted wherever they stand"
+def _too_many() -> str:
+    return f"must have at most {MAX_NODES:,} values, aliases counted wherever they stand"
 
 
 def _compose(text: str, file: str) -> Node | None:
     yaml = YAML(typ="safe", pure=True)
     yaml.Composer = _BoundedComposer
+    yaml.Resolver = _PlainResolver
     yaml.max_depth = MAX_DEPTH
     try:
         return yaml.compose(text.removeprefix("\ufeff"))  # type: ignore[no-any-return]
     except _TooManyNodesError as error:
-        raise _stop(Place(file), f"{_TOO_MANY}, found more: make it smaller") from error
+        raise _stop(Place(file), f"{_too_many()}, found more: make it smaller") from error
     except YAMLError as error:
         raise _stop(_error_place(error, text, file), _error_text(error, text)) from error
 
@@ -211,10 +225,16 @@ def _refuse_bomb(root: Node, file: str) -> None:
             sizes[id(node)] = 0
             known = sizes[id(node)] = 1 + sum(size(child) for child in _children(node))
             if known > MAX_NODES:
-                raise _stop(_place(node, file), f"{_TOO_MANY}, found {known:,}: use fewer aliases")
+                raise _stop(
+                    _place(node, file), f"{_too_many()}, found {known:,}: use fewer aliases"
+                )
         return known
 
     size(root)
+
+
+def _is_merge(key: Node) -> bool:
+    return isinstance(key, ScalarNode) and str(key.tag) == _PLAIN and key.value == "<<"
 
 
 def _place(node: Node, file: str) -> Place:
@@ -229,8 +249,11 @@ class _Construction:
         self._file = file
 
     def build(self, node: Node, path: PlanPath) -> Any:
-        self._document.places[path] = _place(node, self._file)
-        if str(node.tag) not in _CORE_TAGS:
+        is_empty = isinstance(node, ScalarNode) and not node.value and node.style is None
+        place = _place(node, self._file)
+        # Nothing stands in the next line: its key is where people look.
+        self._document.places[path] = self._document.keys.get(path, place) if is_empty else place
+        if str(node.tag) not in _TAGS:
             self._document.report(path, f"must have no tag, found {node.tag}: delete it")
         if isinstance(node, MappingNode):
             return self._mapping(node, path)
@@ -242,7 +265,7 @@ class _Construction:
         value: dict[str, Any] = {}
         first: dict[str, Node] = {}
         for key, item in node.value:
-            if str(key.tag) == _MERGE:
+            if _is_merge(key):
                 continue
             name = self._key(key, path)
             here = (*path, name)
@@ -265,7 +288,7 @@ class _Construction:
     def _merged(self, node: MappingNode, path: PlanPath) -> Iterator[tuple[str, Node]]:
         """Yield what `<<: *alias` adds to a mapping, nearest first."""
         for key, item in node.value:
-            if str(key.tag) != _MERGE:
+            if not _is_merge(key):
                 continue
             for source in item.value if isinstance(item, SequenceNode) else [item]:
                 if not isinstance(source, MappingNode):
@@ -273,7 +296,7 @@ class _Construction:
                     self._report_at(_place(key, self._file), path, message)
                     continue
                 for name, part in source.value:
-                    if str(name.tag) != _MERGE:
+                    if not _is_merge(name):
                         yield self._key(name, path), part
                 yield from self._merged(source, path)
 
@@ -290,7 +313,7 @@ class _Construction:
             return text
         value = read_scalar(text)
         if isinstance(value, float) and not math.isfinite(value):
-            self._document.report(path, f"must be a finite number, got {text}")
+            self._document.report(path, f"must be a finite number, got {show(value)}")
         return value
 
     def _report_at(self, place: Place, path: PlanPath, message: str) -> None:
@@ -305,8 +328,9 @@ def read_scalar(text: str) -> Any:
         return None
     if text in _BOOL:
         return _BOOL[text]
-    if _INT.fullmatch(text) and len(text) <= _MAX_DIGITS:
-        return int(text, 8 if text.startswith("0o") else 16 if text.startswith("0x") else 10)
+    if _INT.fullmatch(text):
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        return int(text, base) if len(text) <= _MAX_DIGITS else text
     if _FLOAT.fullmatch(text):
         return float(text)
     if _INFINITE.fullmatch(text):

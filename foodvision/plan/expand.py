@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
-from foodvision.plan.axes import SEED, Axes, Layer, NoPlaceError, put, read_axes, seed_layer
+from foodvision.plan.axes import Axes, Layer, NoPlaceError, put
 from foodvision.plan.paths import with_defaults
 from foodvision.plan.problems import path_text
 from foodvision.plan.schema import CellSettings
+from foodvision.plan.sections import read_axes, seed_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -148,7 +149,7 @@ def _label(draft: Draft, plan_name: str, *, has_axes: bool) -> str:
     texts = dict.fromkeys(
         (number if layer.axis is None else f"axis {layer.axis}", layer.choice.text)
         for number, layer in enumerate(draft.layers)
-        if draft.label is None or layer.path == SEED
+        if draft.label is None or layer.choice.where[0] == "seeds"
     )
     own = [] if draft.label is None else [draft.label]
     return _SEPARATOR.join([*own, *(text for _, text in texts)]) or _BASE_LABEL

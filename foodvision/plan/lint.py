@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foodvision.plan.axes import Axes, read_axes
 from foodvision.plan.expand import drafts, identified
 from foodvision.plan.problems import PlanPath, Problem, path_text
+from foodvision.plan.sections import read_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foodvision.plan.axes import Axes
     from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
 

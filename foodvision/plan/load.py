@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from foodvision.plan.axes import Axes, Layer, as_value, read_axes
+from foodvision.plan.axes import Axes, Layer, as_value
 from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
 from foodvision.plan.expand import Draft, drafts, expand
-from foodvision.plan.messages import describe, show, suggestion, unknown_key
-from foodvision.plan.paths import NOT_YET, all_paths, known_keys, not_yet, with_defaults
+from foodvision.plan.messages import describe, nearest, show, suggestion, unknown_key
+from foodvision.plan.paths import NOT_YET, all_paths, exists, known_keys, not_yet, with_defaults
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
 from foodvision.plan.schema import CROSS_FIELD, CellSettings, Plan
+from foodvision.plan.sections import read_axes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -256,33 +257,38 @@ class _Check:
         try:
             return Plan.model_validate(self._raw)
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                self._report_detail(detail, Plan, self._raw)
+            self._report_details(error.errors(include_url=False), Plan, self._raw)
             return None
 
-    def _report_detail(
+    def _report_details(
         self,
-        detail: ErrorDetails,
+        details: list[ErrorDetails],
         root: type[BaseModel],
         value: dict[str, Any],
         draft: Draft | None = None,
     ) -> None:
-        """Report one error of pydantic, of the plan or of the cell that a draft makes."""
-        kind = detail["type"]
-        path = _real_path(detail, value)
-        if kind == CROSS_FIELD:
-            for paths, message in detail["ctx"]["clashes"]:
-                self._report(self._latest(paths, draft, path), message)
-            return
-        if kind == "extra_forbidden":
-            keys = known_keys(root, detail["loc"][:-1])
-            message = unknown_key(str(path[-1]), keys, _elsewhere(root))
-        else:
-            message = describe(detail)
-        is_at_key = kind in {"extra_forbidden", "missing"} or detail["loc"][-1:] == ("[key]",)
-        self._report(
-            path if draft is None else self._origin(path, draft), message, at_key=is_at_key
-        )
+        """Report pydantic's errors of the plan, or of the cell that a draft makes.
+
+        A key that is missing because it is misspelled is one problem, not two.
+        """
+        misspelled = {
+            (*detail["loc"][:-1], nearest(str(detail["loc"][-1]), _known(root, detail)))
+            for detail in details
+            if detail["type"] == "extra_forbidden"
+        }
+        for detail in details:
+            if detail["type"] == "missing" and detail["loc"] in misspelled:
+                continue
+            path = _real_path(detail, value)
+            if detail["type"] == CROSS_FIELD:
+                for paths, message in detail["ctx"]["clashes"]:
+                    self._report(self._latest(paths, draft, path), message)
+                continue
+            is_unknown = detail["type"] == "extra_forbidden"
+            message = _unknown(root, detail, path, value) if is_unknown else describe(detail)
+            is_at_key = is_unknown or detail["type"] == "missing" or detail["loc"][-1] == "[key]"
+            origin = path if draft is None else self._origin(path, draft)
+            self._report(origin, message, at_key=is_at_key)
 
     # Cells
 
@@ -307,8 +313,7 @@ class _Check:
             CellSettings.model_validate(draft.settings)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for detail in details:
-                self._report_detail(detail, CellSettings, draft.settings, draft)
+            self._report_details(details, CellSettings, draft.settings, draft)
             self._check_rest(draft, {str(detail["loc"][0]) for detail in details if detail["loc"]})
         self._check_names(draft)
 
@@ -332,7 +337,7 @@ class _Check:
         for part in ("data", "test"):
             choice = draft.settings.get(part)
             name = choice.get("name") if isinstance(choice, dict) else None
-            if isinstance(name, str) and name not in known:
+            if isinstance(name, str) and known and name not in known:
                 message = f"data has no data set {name!r}{suggestion(name, known)}"
                 self._report(self._origin((part, "name"), draft), message)
         model = draft.settings.get("model")
@@ -402,9 +407,20 @@ def _shape_problem(key: str, value: Any) -> str | None:
     return None
 
 
-def _elsewhere(root: type[BaseModel]) -> tuple[str, ...]:
-    paths = all_paths()
-    return paths if root is CellSettings else tuple(f"base.{path}" for path in paths)
+def _known(root: type[BaseModel], detail: ErrorDetails) -> tuple[str, ...]:
+    return known_keys(root, detail["loc"][:-1])
+
+
+def _unknown(root: type[BaseModel], detail: ErrorDetails, path: PlanPath, value: Any) -> str:
+    """Say what to do about an unknown key of the plan or of a cell."""
+    known = _known(root, detail)
+    if root is Plan and len(path) == 1:
+        return unknown_key(str(path[0]), known, [f"base.{one}" for one in all_paths()])
+    in_cell = path if root is CellSettings else path[1:]
+    if exists(tuple(str(part) for part in in_cell)):
+        kind = _walk(value, (*path[:-1], "kind"))
+        return f"kind {kind!r} has no such key; known: {', '.join(known)}"
+    return unknown_key(str(path[-1]), known, all_paths())
 
 
 def _walk(value: Any, path: PlanPath) -> Any:

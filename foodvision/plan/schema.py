@@ -508,6 +508,12 @@ class Plan(_Settings):
     _places: Callable[[PlanPath], Place] | None = PrivateAttr(default=None)
     _order: tuple[str, ...] = PrivateAttr(default=())
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Plan) and self.plan_id == other.plan_id
+
+    def __hash__(self) -> int:
+        return hash(self.plan_id)
+
     @property
     def folder(self) -> Path:
         """Return what relative paths in the plan start from; not part of its identity."""

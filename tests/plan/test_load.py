@@ -1,0 +1,815 @@
+"""Every rule that a plan can break, with the words that say so."""
+
+# ruff: noqa: E501 - messages stand in one piece
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from foodvision.errors import PlanError
+from foodvision.plan import load as load_module
+from foodvision.plan.load import load_plan
+from foodvision.plan.problems import PlanProblems, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Values = Callable[..., dict[str, Any]]
+
+GOOD = """\
+name: p
+data:
+  a: {source: ./a}
+  b: {source: ./b}
+base:
+  data: a
+  test: a
+  model: {arch: tiny_vgg}
+  transform: {size: 32}
+  batch_size: 32
+  epochs: 5
+  optimizer: {kind: adam, lr: 1e-3}
+"""
+
+
+def problems(source: Any, overrides: tuple[str, ...] = (), **options: Any) -> list[str]:
+    with pytest.raises(PlanProblems) as caught:
+        load_plan(source, overrides, **options)
+    assert caught.value.problems
+    return [str(problem) for problem in caught.value.problems]
+
+
+def changed(old: str, new: str) -> str:
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+LINES = [
+    # what, text, line:column, message
+    (
+        "unknown key",
+        changed("optimizer:", "optimiser:"),
+        "12:3: base.optimiser: unknown key; did you mean 'optimizer'?",
+    ),
+    ("missing key", changed("  epochs: 5\n", ""), "5:1: base.epochs: is missing: add it"),
+    ("missing at the top", changed("name: p\n", ""), "1:1: name: is missing: add it"),
+    (
+        "misplaced key",
+        GOOD + "  freeze: backbone\n",
+        "13:3: base.freeze: unknown key here; did you mean 'model.freeze'?",
+    ),
+    (
+        "misplaced at the top",
+        GOOD + "epochs: 5\n",
+        "13:1: epochs: unknown key here; did you mean 'base.epochs'?",
+    ),
+    (
+        "key of another kind",
+        changed("1e-3}", "1e-3, momentum: 0.9}"),
+        "12:37: base.optimizer.momentum: kind 'adam' has no such key; known: kind, lr, betas, eps, weight_decay",
+    ),
+    (
+        "wrong type",
+        changed("epochs: 5", "epochs: '5'"),
+        "11:11: base.epochs: must be a whole number, got '5': write a number without quotes",
+    ),
+    (
+        "truth is no number",
+        changed("epochs: 5", "epochs: true"),
+        "11:11: base.epochs: must be a whole number, got true",
+    ),
+    (
+        "half an epoch",
+        changed("epochs: 5", "epochs: 2.5"),
+        "11:11: base.epochs: must be a whole number, got 2.5",
+    ),
+    (
+        "epochs 0",
+        changed("epochs: 5", "epochs: 0"),
+        "11:11: base.epochs: must be at least 1, got 0",
+    ),
+    (
+        "lr 0",
+        changed("lr: 1e-3", "lr: 0"),
+        "12:31: base.optimizer.lr: must be greater than 0, got 0",
+    ),
+    (
+        "lr NaN",
+        changed("lr: 1e-3", "lr: .nan"),
+        "12:31: base.optimizer.lr: must be a finite number, got .nan",
+    ),
+    (
+        "lr infinite",
+        changed("lr: 1e-3", "lr: .inf"),
+        "12:31: base.optimizer.lr: must be a finite number, got .inf",
+    ),
+    (
+        "lr too large to be one",
+        changed("lr: 1e-3", "lr: 1e999"),
+        "12:31: base.optimizer.lr: must be a finite number, got .inf",
+    ),
+    (
+        "no kind",
+        changed("kind: adam, ", ""),
+        "12:14: base.optimizer.kind: is missing: add it, as in {kind: adam, lr: 0.001}",
+    ),
+    (
+        "unknown kind",
+        changed("kind: adam", "kind: adma"),
+        "12:21: base.optimizer.kind: must be one of adam, adamw, sgd, got 'adma'; did you mean 'adam'?",
+    ),
+    (
+        "schedule of a later version",
+        GOOD + "  schedule: {kind: cosine}\n",
+        "13:20: base.schedule.kind: must be constant, got 'cosine'",
+    ),
+    (
+        "unknown data set",
+        changed("  test: a", "  test: c"),
+        "7:9: base.test: data has no data set 'c'; known: a, b",
+    ),
+    (
+        "near data set",
+        changed("  test: a", "  test: {name: bb}"),
+        "7:16: base.test.name: data has no data set 'bb'; did you mean 'b'?",
+    ),
+    (
+        "data without source",
+        changed("{source: ./b}", "./b"),
+        "4:6: data.b: must be a mapping, got './b'",
+    ),
+    (
+        "no data",
+        changed("data:\n  a: {source: ./a}\n  b: {source: ./b}", "data: {}"),
+        "2:7: data: must have at least 1 entry, got {}",
+    ),
+    (
+        "unknown kind of source",
+        changed("./b", "'torchvison:CIFAR10'"),
+        "4:15: data.b.source: must be a path or begin with one of https:, http:, file:, torchvision:, sklearn:, got 'torchvison:CIFAR10'; did you mean 'torchvision'?",
+    ),
+    (
+        "split 1",
+        changed("{source: ./b}", "{source: ./b, split: 1}"),
+        "4:27: data.b.split: must be less than 1, got 1",
+    ),
+    (
+        "sha256",
+        changed("{source: ./b}", "{source: ./b, sha256: abc}"),
+        "4:28: data.b.sha256: must be 64 hexadecimal digits in lower case, got 'abc'",
+    ),
+    (
+        "on_bad_image",
+        changed("{source: ./b}", "{source: ./b, on_bad_image: skp}"),
+        "4:34: data.b.on_bad_image: must be one of fail, skip, got 'skp'; did you mean 'skip'?",
+    ),
+    (
+        "name with ../",
+        changed("name: p", "name: ../p"),
+        "1:7: name: must be safe as a folder's name (no '/', no '\\', not only dots), got '../p': use other characters",
+    ),
+    (
+        "name of data",
+        changed("  b: {", "  '..': {"),
+        "4:3: data...: must be safe as a folder's name (no '/', no '\\', not only dots), got '..': use other characters",
+    ),
+    (
+        "name null",
+        changed("name: p", "name:"),
+        "1:1: name: must be a text, got null: write 'none' if that is meant",
+    ),
+    (
+        "name a number",
+        changed("name: p", "name: 12"),
+        "1:7: name: must be a text, got 12: put it in quotes",
+    ),
+    (
+        "weights near DEFAULT",
+        changed("tiny_vgg}", "x, weights: default}"),
+        "8:29: base.model.weights: must be none, DEFAULT, a torchvision entry like IMAGENET1K_V1 or a file's path, got 'default'; did you mean 'DEFAULT'?",
+    ),
+    (
+        "variable not closed",
+        changed("tiny_vgg}", "x, weights: '${HOME'}"),
+        "8:29: base.model.weights: must name variables like ${NAME}, got '${HOME': close the brace",
+    ),
+    (
+        "freeze null",
+        changed("tiny_vgg}", "x, freeze: null}"),
+        "8:28: base.model.freeze: must be none, backbone, early, most, a block's name or a count of blocks, got None: write none",
+    ),
+    (
+        "device",
+        GOOD + "  device: gpu\n",
+        "13:11: base.device: must be auto, cpu, mps, cuda or like cuda:0,2, got 'gpu'",
+    ),
+    (
+        "transform",
+        changed("{size: 32}", "[32]"),
+        "9:14: base.transform: must be a mapping, got [32]",
+    ),
+    (
+        "normalize",
+        changed("{size: 32}", "{size: 32, normalize: imagnet}"),
+        "9:36: base.transform.normalize: must be one of imagenet, none, got 'imagnet'; did you mean 'imagenet'?",
+    ),
+    (
+        "base a list",
+        GOOD[: GOOD.index("base:")] + "base: []\n",
+        "5:7: base: must be a mapping, got []",
+    ),
+    (
+        "rank",
+        GOOD + "rank: {by: test.acuracy}\n",
+        "13:12: rank.by: must be one of test.accuracy, test.loss, valid.accuracy, valid.loss, train.accuracy, train.loss, seconds, params, got 'test.acuracy'; did you mean 'test.accuracy'?",
+    ),
+    (
+        "save",
+        GOOD + "save: some\n",
+        "13:7: save: must be one of all, best, none, got 'some'",
+    ),
+    # across fields, both values in the message
+    (
+        "fraction and count",
+        changed("  data: a", "  data: {name: a, fraction: 0.5, count: 9}"),
+        "6:29: base.data.fraction: fraction (0.5) and count (9) cannot both be given: delete one (or set it to null)",
+    ),
+    (
+        "micro_batch",
+        GOOD + "  micro_batch: 64\n",
+        "13:16: base.micro_batch: micro_batch (64) must be at most batch_size (32): make it smaller",
+    ),
+    (
+        "nesterov",
+        changed("{kind: adam, lr: 1e-3}", "{kind: sgd, lr: 1, nesterov: true}"),
+        "12:43: base.optimizer.nesterov: nesterov (true) needs momentum above 0, got momentum 0: write momentum: 0.9",
+    ),
+    (
+        "auto without weights",
+        changed("{size: 32}", "auto"),
+        "9:14: base.transform: transform is 'auto' (the weights' own) and model.weights is 'none': write transform: {size: 224} or name weights",
+    ),
+    (
+        "resize_to of squash",
+        changed("{size: 32}", "{size: 32, resize_to: 64}"),
+        "9:36: base.transform.resize_to: resize_to (64) and resize ('squash') do not go together: write resize: crop or delete resize_to",
+    ),
+    (
+        "resize_to too small",
+        changed("{size: 32}", "{size: 32, resize: crop, resize_to: 16}"),
+        "9:50: base.transform.resize_to: resize_to (16) must be at least size (32): make it larger",
+    ),
+    (
+        "grey imagenet",
+        changed("{size: 32}", "{size: 32, channels: 1, normalize: imagenet}"),
+        "9:49: base.transform.normalize: normalize: imagenet has 3 channels and channels is 1: make them equal",
+    ),
+    (
+        "mean",
+        changed("{size: 32}", "{size: 32, normalize: {mean: [1], std: [1, 1, 1]}}"),
+        "9:36: base.transform.normalize: mean has 1 channels and channels is 3: make them equal",
+    ),
+    (
+        "sha256 of no weights",
+        changed("tiny_vgg}", f"x, weights_sha256: {'a' * 64}}}"),
+        "8:36: base.model.weights_sha256: weights_sha256 is given and weights is 'none': name the file in weights",
+    ),
+    # axes
+    (
+        "axis value",
+        GOOD + "grid:\n  epochs: [5, 0]\n",
+        "14:15: grid.epochs[1]: must be at least 1, got 0",
+    ),
+    (
+        "axis value in a choice",
+        GOOD + "grid:\n  optimizer:\n    sgd: {kind: sgd, lr: -1}\n",
+        "15:26: grid.optimizer.sgd.lr: must be greater than 0, got -1",
+    ),
+    (
+        "choice not complete",
+        GOOD + "grid:\n  optimizer:\n    sgd: {kind: sgd}\n",
+        "15:5: grid.optimizer.sgd.lr: is missing: add it",
+    ),
+    (
+        "unknown key in a choice",
+        GOOD + "grid:\n  model:\n    x: {arc: x}\n",
+        "15:9: grid.model.x.arc: unknown key; did you mean 'arch'?",
+    ),
+    (
+        "cross-field in an axis",
+        GOOD + "  micro_batch: 16\ngrid: {batch_size: [32, 8]}\n",
+        "14:25: grid.batch_size[1]: micro_batch (16) must be at most batch_size (8): make it smaller",
+    ),
+    (
+        "data set in an axis",
+        GOOD + "grid:\n  data: [a, {half: {name: c, fraction: 0.5}}]\n",
+        "14:27: grid.data[1].half.name: data has no data set 'c'; known: a, b",
+    ),
+    (
+        "data set in a list",
+        GOOD + "grid: {data: [a, aa]}\n",
+        "13:18: grid.data[1]: data has no data set 'aa'; did you mean 'a'?",
+    ),
+    (
+        "path that no cell has",
+        GOOD + "grid: {modle.arch: [x]}\n",
+        "13:8: grid.modle.arch: no cell has such a setting; did you mean 'model.arch'?",
+    ),
+    (
+        "path into a text",
+        changed("{size: 32}", "auto").replace("tiny_vgg}", "x, weights: DEFAULT}")
+        + "grid: {transform.size: [64]}\n",
+        "13:25: grid.transform.size[0]: must lead into a mapping, transform is 'auto': write it as a mapping in base",
+    ),
+    (
+        "empty axis",
+        GOOD + "grid: {epochs: []}\n",
+        "13:16: grid.epochs: must have at least one value, got none: add values or delete it",
+    ),
+    (
+        "empty choices",
+        GOOD + "grid: {model: {}}\n",
+        "13:15: grid.model: must have at least one value, got none: add values or delete it",
+    ),
+    (
+        "axis not a list",
+        GOOD + "grid: {epochs: 5}\n",
+        "13:16: grid.epochs: must be a list of values or a mapping of labelled choices, got 5: write [5]",
+    ),
+    ("grid a list", GOOD + "grid: [epochs]\n", '13:7: grid: must be a mapping, got ["epochs"]'),
+    (
+        "label twice",
+        GOOD + "grid: {epochs: [5, 1, 5]}\n",
+        "13:23: grid.epochs[2]: label '5' is used twice: give each its own, or drop one",
+    ),
+    (
+        "label twice, two spellings",
+        GOOD + "grid: {optimizer.lr: [0.1, {'0.1': 0.2}]}\n",
+        "13:36: grid.optimizer.lr[1].0.1: label '0.1' is used twice: give each its own, or drop one",
+    ),
+    (
+        "label like a path",
+        GOOD + "grid: {model.weights: [none, ./w.pth]}\n",
+        "13:30: grid.model.weights[1]: as its own label it must be safe as a folder's name (no '/', no '\\', not only dots), got './w.pth': use other characters; or label it: {LABEL: './w.pth'}",
+    ),
+    (
+        "bad label",
+        GOOD + "grid: {model: {../x: {arch: x}}}\n",
+        "13:16: grid.model.../x: the label must be safe as a folder's name (no '/', no '\\', not only dots), got '../x': use other characters",
+    ),
+    (
+        "setting as a label",
+        GOOD + "grid: {model: {arch: [x, y]}}\n",
+        "13:16: grid.model.arch: 'arch' is a setting of model, not a label: write the axis model.arch, or a label above it",
+    ),
+    (
+        "choice without a label",
+        GOOD + "grid: {model: [{arch: x, hidden: 1}]}\n",
+        '13:16: grid.model[0]: must be a scalar or a mapping with one key, the label, got {"arch": "x", "hidden": 1}: write LABEL: {"arch": "x", "hidden": 1}',
+    ),
+    (
+        "zip of unequal lengths",
+        GOOD + "zip:\n  - {epochs: [1, 2], seed: [1]}\n",
+        "14:5: zip[0]: must have axes of equal lengths, got epochs 2, seed 1: make them equal",
+    ),
+    (
+        "zip empty",
+        GOOD + "zip: [{}]\n",
+        "13:7: zip[0]: must have at least one axis, got none: add axes or delete it",
+    ),
+    (
+        "zip not a list",
+        GOOD + "zip: {epochs: [1]}\n",
+        '13:6: zip: must be a list, got {"epochs": [1]}',
+    ),
+    (
+        "zip repeats a point",
+        GOOD + "zip: [{epochs: [1, 1], data: [a, a]}]\n",
+        "13:7: zip[0]: label '1 · a' is used twice: give each its own, or drop one",
+    ),
+    (
+        "axis twice",
+        GOOD + "grid: {epochs: [1]}\nzip: [{epochs: [1]}]\n",
+        "14:8: zip[0].epochs: is an axis already (in grid.epochs): keep one",
+    ),
+    (
+        "when on no axis",
+        GOOD + "grid: {epochs: [1]}\nwhen: {epoch: {data: a}}\n",
+        "14:8: when.epoch: must name an axis of grid or zip, got 'epoch'; did you mean 'epochs'?",
+    ),
+    (
+        "when without axes",
+        GOOD + "when: {epochs: {data: a}}\n",
+        "13:8: when.epochs: must name an axis of grid or zip, got 'epochs'; the plan has no axis",
+    ),
+    (
+        "when on an unknown path",
+        GOOD + "grid: {epochs: [1]}\nwhen: {epochs: {optimizer.knd: sgd}}\n",
+        "14:17: when.epochs.optimizer.knd: no cell has such a setting; did you mean 'optimizer.kind'?",
+    ),
+    (
+        "when not a mapping",
+        GOOD + "grid: {epochs: [1]}\nwhen: {epochs: sgd}\n",
+        "14:16: when.epochs: must be a mapping, got 'sgd'",
+    ),
+    (
+        "exclude an unknown choice",
+        GOOD + "grid: {model.arch: [mlp, vgg11]}\nexclude: [{model.arch: vgg13}]\n",
+        "14:24: exclude[0].model.arch: axis model.arch has no choice 'vgg13'; did you mean 'vgg11'?",
+    ),
+    (
+        "exclude nothing",
+        GOOD + "exclude: [{}]\n",
+        "13:11: exclude[0]: must name at least one setting, got none: add one or delete it",
+    ),
+    (
+        "exclude all",
+        GOOD + "grid: {epochs: [1, 2]}\nexclude: [{data: a}]\n",
+        "14:1: exclude: must leave a cell, all 2 combinations match: exclude less",
+    ),
+    (
+        "include wrong value",
+        GOOD + "include: [{epochs: 0}]\n",
+        "13:20: include[0].epochs: must be at least 1, got 0",
+    ),
+    (
+        "include wrong path",
+        GOOD + "include: [{epoch: 3, seed: 1}]\n",
+        "13:12: include[0].epoch: no cell has such a setting; did you mean 'epochs'?",
+    ),
+    (
+        "include empty",
+        GOOD + "include: [{}]\n",
+        "13:11: include[0]: must set at least one setting, got none: add one or delete it",
+    ),
+    (
+        "seeds 0",
+        GOOD + "seeds: 0\n",
+        "13:8: seeds: must be a count of at least 1 or a list of seeds that is not empty, got 0",
+    ),
+    (
+        "seeds twice",
+        GOOD + "seeds: [1, 1]\n",
+        "13:8: seeds: must be different, got 1 twice: keep one",
+    ),
+    (
+        "seeds negative",
+        GOOD + "seeds: [-1]\n",
+        "13:8: seeds: must be whole numbers in [0, 2**63), got -1",
+    ),
+    (
+        "seeds and seed",
+        GOOD + "grid: {seed: [1]}\nseeds: 2\n",
+        "14:1: seeds: seed is an axis already: keep the axis or seeds",
+    ),
+    (
+        "too many",
+        GOOD + "grid: {epochs: [1, 2, 3]}\nlimits: {cells: 2}\n",
+        "14:10: limits.cells: must be at most 2 cells, found 3: drop values, or raise limits.cells",
+    ),
+    (
+        "far too many",
+        GOOD + "seeds: 100000000\n",
+        "1:1: grid: must be at most 10,000 cells, found 100,000,000 combinations: drop values, or raise limits.cells",
+    ),
+    # not yet
+    (
+        "phases",
+        GOOD + "  phases: [{epochs: 5}]\n",
+        "13:3: base.phases: not yet: 'phases' will come",
+    ),
+    (
+        "phases of a wrong shape",
+        GOOD + "  phases: 3\n",
+        "13:3: base.phases: must be a list of mappings, got 3 (and not yet",
+    ),
+    (
+        "stop",
+        GOOD + "  stop: {metric: valid.loss, patience: 3}\n",
+        "13:3: base.stop: not yet: 'stop' will come",
+    ),
+    (
+        "stop of a wrong shape",
+        GOOD + "  stop: {pateince: 3}\n",
+        "13:3: base.stop: must be a mapping of metric, min_delta, patience, restore, got",
+    ),
+    ("search", GOOD + "search: random\n", "13:1: search: not yet: 'search' will come"),
+    (
+        "search of a wrong kind",
+        GOOD + "search: bayes\n",
+        "13:1: search: must be one of grid, random, halving, got 'bayes'",
+    ),
+    ("alerts", GOOD + "alerts: [{when: x}]\n", "13:1: alerts: not yet: 'alerts' will come"),
+    (
+        "an axis over phases",
+        GOOD + "grid: {phases: {a: []}}\n",
+        "13:8: grid.phases: not yet: 'phases' will come",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [case[1:] for case in LINES], ids=[c[0] for c in LINES]
+)
+def test_a_broken_rule_says_where_what_and_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad plan's.yaml").write_text(text, encoding="utf-8")
+    (found,) = problems("bad plan's.yaml")[:1]
+    assert found.startswith(f"bad plan's.yaml:{message}")
+    if not message.endswith(("come", "yet", "got", "'bayes'")):
+        assert found == f"bad plan's.yaml:{message}"
+        assert len(problems("bad plan's.yaml")) == 1
+
+
+def test_the_good_plan_is_good() -> None:
+    assert load_plan(GOOD).base.epochs == 5
+    assert load_plan(GOOD + "search: grid\n").search == "grid"
+
+
+def test_all_problems_at_once_in_the_order_of_lines() -> None:
+    text = (
+        changed("epochs: 5", "epochs: 0").replace("name: p", "name: a/b")
+        + "  micro_batch: 64\n  stop: {}\ngrid: {modle: [x], seed: [-1, 1.5]}\nrank: {by: x}\n"
+    )
+    found = problems(text)
+    paths = [line.split(": ")[1] for line in found]
+    assert paths == [
+        "name",
+        "base.epochs",
+        "base.micro_batch",
+        "base.stop",
+        "grid.modle",
+        "grid.seed[0]",
+        "grid.seed[1]",
+        "rank.by",
+    ]
+
+
+def test_one_bad_value_of_thousands_of_cells_is_one_problem() -> None:
+    lists = ", ".join(
+        f"{path}: [{values}]"
+        for path, values in {
+            "epochs": "1, 2, 3, 4, 5, 0",
+            "batch_size": "1, 2, 3, 4, 5, 6, 7, 8",
+            "seed": "1, 2, 3, 4, 5, 6, 7, 8, 9",
+        }.items()
+    )
+    assert len(problems(GOOD + f"grid: {{{lists}}}\n")) == 1
+
+
+def test_an_error_in_a_cell_that_is_left_out_is_none() -> None:
+    grid = "grid: {optimizer: {adam: {kind: adam, lr: 1}, sgd: {kind: sgd, lr: 1}}, optimizer.momentum: [0.5]}\n"
+    assert problems(GOOD + grid) == [
+        "<plan>:13:94: grid.optimizer.momentum[0]: kind 'adam' has no such key; known: kind, lr, betas, eps, weight_decay"
+    ]
+    load_plan(GOOD + grid + "when: {optimizer.momentum: {optimizer: sgd}}\n")
+    load_plan(GOOD + grid + "exclude: [{optimizer: adam}]\n")
+
+
+def test_unknown_architectures_are_refused_where_they_are_known() -> None:
+    text = GOOD + "grid: {model.arch: [tiny_vgg, resnet81]}\n"
+    load_plan(text)
+    (found,) = problems(text, architectures=("tiny_vgg", "resnet18"))
+    assert found == (
+        "<plan>:13:31: grid.model.arch[1]: no architecture is called 'resnet81'; "
+        "did you mean 'resnet18'?"
+    )
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "name", ["食べ物", "my plan", "it's", 'a "b"', "v1.0", "é" * 100, "..a", "👩‍🍳"]
+)
+def test_names_in_any_language(values: Values, name: str) -> None:
+    plan = load_plan(
+        {**values({"data": name, "test": name}), "name": name, "data": {name: {"source": "x"}}}
+    )
+    assert plan.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "got an empty text: give it a name"),
+        ("  ", "got an empty text"),
+        (".", "not only dots"),
+        ("a/b", "no '/'"),
+        ("a\\b", "no '\\\\'"),
+        ("a\nb", "got control characters in 'a\\\\nb'"),
+        ("a\x00b", "got control characters"),
+        ("a\u202eb", "got control characters"),
+        (" a", "delete the spaces around it"),
+        ("a" * 101, "at most 100 characters and 240 bytes, got 101 and 101: shorten it"),
+        ("食" * 100, "got 100 and 300: shorten it"),
+    ],
+)
+def test_names_that_are_no_folders(values: Values, name: str, message: str) -> None:
+    with pytest.raises(PlanProblems, match=message):
+        load_plan({**values(), "name": name})
+
+
+# Files and texts
+
+
+def test_a_file_knows_its_folder_and_the_hash_does_not(tmp_path: Path) -> None:
+    folder = tmp_path / 'o\'er "there"'
+    folder.mkdir()
+    file = folder / "p.yaml"
+    file.write_text(GOOD, encoding="utf-8")
+    plan = load_plan(file)
+    assert (plan.folder, plan.source_path) == (folder, file)
+    text = load_plan(GOOD, folder=tmp_path)
+    assert (text.folder, text.source_path) == (tmp_path, None)
+    assert plan.plan_id == text.plan_id
+    assert len(plan.plan_id) == 64
+    assert load_plan(str(file)).folder == folder
+
+
+def test_a_plan_is_its_meaning_not_its_spelling(values: Values) -> None:
+    plan = load_plan(GOOD)
+    assert (
+        load_plan(GOOD.replace("1e-3", "0.001") + "# a comment\nsave: all\n").plan_id
+        == plan.plan_id
+    )
+    assert load_plan(values()).plan_id == plan.plan_id
+    assert load_plan(GOOD + "save: none\n").plan_id != plan.plan_id
+    assert load_plan(plan.to_json()).plan_id == plan.plan_id
+
+
+def test_a_null_in_a_choice_counts(values: Values) -> None:
+    one = values(grid={"model": {"x": {"dropout": None}, "y": {"hidden": 3}}})
+    other = values(grid={"model": {"x": {}, "y": {"hidden": 3}}})
+    assert load_plan(one).plan_id != load_plan(other).plan_id
+
+
+def test_a_plan_can_be_pickled() -> None:
+    plan = load_plan(GOOD + "grid: {epochs: [1]}\n")
+    again = pickle.loads(pickle.dumps(plan))
+    assert (again, again.folder) == (plan, plan.folder)
+    assert str(again.place(("grid", "epochs", 0))) == "<plan>:13:17"
+
+
+def test_problems_can_be_pickled() -> None:
+    with pytest.raises(PlanProblems) as caught:
+        load_plan(GOOD + "seeds: 0\n")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert again.problems == caught.value.problems
+    assert isinstance(again, PlanError)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"",
+            r"p\.yaml: a plan must be a mapping, found nothing: begin with name:, data: and base:",
+        ),
+        (b"# only\n", "found nothing"),
+        (b"- a\n", r"p\.yaml:1:1: a plan must be a mapping, found \[\"a\"\]"),
+        (b"just text\n", r"p\.yaml:1:1: a plan must be a mapping, found 'just text'"),
+        (b"name: \xff\n", r"p\.yaml:1:7: must be UTF-8 text, found byte 0xff: save it as UTF-8"),
+        (
+            b"name: a\x00b\n",
+            r"p\.yaml:1:8: must not contain control characters, found one: delete it",
+        ),
+    ],
+    ids=["empty", "comment", "list", "text", "encoding", "control"],
+)
+def test_files_that_are_no_plans(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "p.yaml").write_bytes(content)
+    with pytest.raises(PlanProblems, match=message):
+        load_plan(tmp_path / "p.yaml")
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
+    assert load_plan(tmp_path / "p.yaml").name == "p"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "effnet.yaml").write_text(GOOD)
+    with pytest.raises(
+        PlanProblems, match=r"efnet\.yaml: no such file; did you mean 'effnet.yaml'"
+    ):
+        load_plan(tmp_path / "efnet.yaml")
+    with pytest.raises(PlanProblems, match=r"no such file: there is no folder .*nowhere"):
+        load_plan(tmp_path / "nowhere" / "p.yaml")
+    with pytest.raises(PlanProblems, match="must be a file, found a folder"):
+        load_plan(tmp_path)
+    with pytest.raises(PlanProblems, match="cannot be read"):
+        load_plan("a\0b")
+
+
+def test_a_plan_of_100_mb_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "p.yaml"
+    with file.open("wb") as out:
+        out.truncate(100 << 20)
+    monkeypatch.setattr(load_module, "read_document", None)
+    with pytest.raises(PlanProblems, match="must be at most 1 MiB, this is larger"):
+        load_plan(file)
+
+
+# Values
+
+
+def test_values_have_no_lines(values: Values) -> None:
+    plan = values({"epochs": 0})
+    assert problems(plan) == ["base.epochs: must be at least 1, got 0"]
+    assert plan["base"]["epochs"] == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(math.nan, "must be a finite number, got .nan"), (Path(), "must be a plain value")],
+)
+def test_values_that_no_yaml_has(values: Values, value: Any, message: str) -> None:
+    with pytest.raises(PlanProblems, match=message):
+        load_plan(values(exclude=[{"epochs": value}]))
+
+
+# Overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "expected"),
+    [
+        ("base.epochs=3", ("base", "epochs"), 3),
+        ("base.optimizer.lr=1e-4", ("base", "optimizer", "lr"), 1e-4),
+        ("base.optimizer={kind: sgd, lr: 1}", ("base", "optimizer", "kind"), "sgd"),
+        ("base.data.fraction=0.5", ("base", "data", "fraction"), 0.5),
+        ("base.loss.label_smoothing=0.1", ("base", "loss", "label_smoothing"), 0.1),
+        ("data.a.source=../some dir/x=y.zip", ("data", "a", "source"), "../some dir/x=y.zip"),
+        ("data.v1.0.source=./c", ("data", "v1.0", "source"), "./c"),
+        ("grid.epochs=[1, 2]", ("grid", "epochs"), [1, 2]),
+        ("grid.optimizer.lr=[0.5]", ("grid", "optimizer.lr"), [0.5]),
+        ("grid.model.x.hidden=9", ("grid", "model", "x", "hidden"), 9),
+        ("name=q", ("name",), "q"),
+        ("description=", ("description",), None),
+    ],
+)
+def test_overrides(override: str, path: tuple[str, ...], expected: Any) -> None:
+    text = GOOD.replace("  b: {source: ./b}", "  v1.0: {source: ./b}")
+    text += "grid: {model: {x: {arch: mlp, hidden: 8}}}\n"
+    if expected is None:
+        assert problems(text, (override,))[0].startswith(f"--set {override}: {path[0]}: ")
+        return
+    plan = load_plan(text, [override]).to_json()
+    for part in path:
+        plan = plan[part]
+    assert plan == expected
+
+
+def test_later_overrides_win() -> None:
+    assert load_plan(GOOD, ["base.epochs=3", "base.epochs=4"]).base.epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("base.epochs=0", "base.epochs: must be at least 1, got 0"),
+        ("grid.epochs=[1, 0]", "grid.epochs[1]: must be at least 1, got 0"),
+        ("base.epoch=3", "base.epoch: unknown key; did you mean 'epochs'?"),
+        ("epochs=3", "epochs: unknown key here; did you mean 'base.epochs'?"),
+        ("base.optimizer.lr=.nan", "base.optimizer.lr: must be a finite number, got .nan"),
+        ("base.epochs", "must be like base.epochs=3, found no path and value: write both"),
+        ("=3", "must be like base.epochs=3, found no path and value: write both"),
+        (
+            "base.epochs.x=1",
+            "base.epochs.x: must lead into a mapping, base.epochs is 5: set base.epochs as a whole",
+        ),
+        (
+            "base.epochs=[1",
+            "must be YAML, expected ',' or ']', but got '<stream end>' (while parsing a flow sequence): close every bracket and quote",
+        ),
+        (
+            "base.model={arch: a, arch: b}",
+            "base.model.arch: stands twice (first in line 1): keep one",
+        ),
+    ],
+)
+def test_a_wrong_override_is_named(override: str, message: str) -> None:
+    found = problems(GOOD, (override,))
+    assert len(found) == 1
+    assert found[0].startswith(f"--set {override}")
+    assert found[0].endswith(f": {message}")
+
+
+def test_a_problem_without_a_line_comes_last() -> None:
+    found = problems(changed("  test: a", "  test: c"), ("base.epochs=0",))
+    assert [line.split(":")[0] for line in found] == ["<plan>", "--set base.epochs=0"]
+
+
+def test_a_problem_reads_as_people_expect() -> None:
+    problem = Problem("plans/bad.yaml", 14, 12, "grid.epochs[1]", "must be at least 1, got 0")
+    assert str(problem) == "plans/bad.yaml:14:12: grid.epochs[1]: must be at least 1, got 0"

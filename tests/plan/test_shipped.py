@@ -1,0 +1,184 @@
+"""The plans that we ship, the first plan, the schema for editors, what they cost to read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from foodvision.plan.editor_schema import editor_schema
+from foodvision.plan.expand import expand
+from foodvision.plan.init import starter_plan
+from foodvision.plan.lint import lint
+from foodvision.plan.load import load_plan
+from foodvision.plan.paths import all_paths
+from foodvision.plan.schema import CellSettings, Plan, RankBy
+from plans import shipped_plans
+
+ROOT = Path(__file__).parents[2]
+COURSE = "https://github.com/mrdbourke/pytorch-deep-learning/raw/main/data/pizza_steak_sushi"
+
+
+def values(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def test_three_plans_are_shipped() -> None:
+    assert sorted(shipped_plans()) == ["demo", "effnet", "mobilenet"]
+
+
+@pytest.mark.parametrize("name", ["demo", "effnet", "mobilenet"])
+def test_a_shipped_plan_says_what_it_is_for(name: str) -> None:
+    path = shipped_plans()[name]
+    header = path.read_text(encoding="utf-8").partition("\nname:")[0]
+    assert all(word in header for word in ("# What for:", "# Costs:", f"run plans/{name}.yaml"))
+    plan = load_plan(path)
+    assert plan.name == name
+    assert len(expand(plan)) == 8
+
+
+def test_the_classic_plan() -> None:
+    plan = load_plan(shipped_plans()["effnet"])
+    assert {name: data.source for name, data in plan.data.items()} == {
+        "pizza_10": f"{COURSE}.zip",
+        "pizza_20": f"{COURSE}_20_percent.zip",
+    }
+    cells = expand(plan)
+    assert {cell.settings.test.name for cell in cells} == {"pizza_10"}
+    assert {cell.settings.model.arch for cell in cells} == {"efficientnet_b0", "efficientnet_b2"}
+    assert [warning.rule for warning in lint(plan, cells)] == ["test-ranking"]
+
+
+def test_each_mobilenet_cell_is_scored_on_its_own_data() -> None:
+    cells = expand(load_plan(shipped_plans()["mobilenet"]))
+    assert all(cell.settings.data == cell.settings.test for cell in cells)
+    assert [cell.label for cell in cells][:2] == [
+        "pizza_10 · mobilenet_v2 · 5 epochs",
+        "pizza_10 · mobilenet_v2 · 10 epochs",
+    ]
+    assert {cell.settings.model.weights for cell in cells} == {
+        "${FOODVISION_MOBILENET_V2}",
+        "${FOODVISION_SQUEEZENET1_0}",
+    }
+    override = "grid.model.mobilenet_v2.weights=/some where/w.pth"
+    (weights,) = {
+        cell.settings.model.weights
+        for cell in expand(load_plan(shipped_plans()["mobilenet"], [override]))
+        if cell.settings.model.arch == "mobilenet_v2"
+    }
+    assert weights == "/some where/w.pth"
+
+
+def test_the_demo_needs_no_network_and_no_warning() -> None:
+    plan = load_plan(shipped_plans()["demo"])
+    cells = expand(plan)
+    assert {data.source for data in plan.data.values()} == {"sklearn:digits"}
+    assert {cell.settings.model.weights for cell in cells} == {"none"}
+    assert lint(plan, cells) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "folders", "split"),
+    [('my food\'s "best" 食', ["pizza", "sushi"], 0.2), ("a", ["train", "test"], None)],
+)
+def test_the_first_plan_of_a_folder(
+    tmp_path: Path, name: str, folders: list[str], split: float | None
+) -> None:
+    folder = tmp_path / name
+    for part in folders:
+        (folder / part).mkdir(parents=True)
+    plan = load_plan(starter_plan(folder))
+    cells = expand(plan)
+    assert (plan.name, len(cells)) == (name, 4)
+    assert plan.data[name].source == str(folder)
+    assert plan.data[name].split == split
+    assert lint(plan, cells) == []
+
+
+def test_the_first_plan_of_a_folder_whose_name_is_none() -> None:
+    assert load_plan(starter_plan(Path("/"))).name == "images"
+    assert load_plan(starter_plan(Path("/tmp/a\tb"))).name == "images"
+
+
+# The schema for editors
+
+
+@pytest.mark.parametrize(
+    "text",
+    [path.read_text(encoding="utf-8") for path in shipped_plans().values()]
+    + [starter_plan(Path("/x"))],
+    ids=[*shipped_plans(), "starter"],
+)
+def test_the_editor_accepts_our_plans(text: str) -> None:
+    jsonschema.Draft202012Validator(editor_schema()).validate(values(text))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"nmae": "x"},
+        {"grid": {"modle": ["x"]}},
+        {"grid": {"epochs": []}},
+        {"zip": [{"epoch": [1]}]},
+        {"exclude": [{"epoch": 1}]},
+        {"when": {"epochs": {"optimizer.knd": "sgd"}}},
+        {"rank": {"by": "test.acc"}},
+        {"save": "some"},
+        {"seeds": "three"},
+        {"base": {}},
+        {"phases": []},
+    ],
+    ids=str,
+)
+def test_the_editor_refuses_what_the_loader_refuses(change: dict[str, Any]) -> None:
+    plan = {**values(shipped_plans()["demo"].read_text(encoding="utf-8")), **change}
+    assert list(jsonschema.Draft202012Validator(editor_schema()).iter_errors(plan))
+
+
+def test_the_editor_knows_every_path_and_says_what_keys_mean() -> None:
+    schema = editor_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert set(schema["properties"]) == set(Plan.model_fields)
+    assert set(schema["properties"]["grid"]["properties"]) == set(all_paths())
+    freeze = schema["$defs"]["ModelSettings"]["properties"]["freeze"]
+    assert freeze["description"].startswith("`none`, `backbone`")
+    json.dumps(schema)
+
+
+# What others rely on
+
+
+def test_rankings_know_which_end_is_better() -> None:
+    up = {key for key in RankBy if key.direction == "max"}
+    assert up == {RankBy.TEST_ACCURACY, RankBy.VALID_ACCURACY, RankBy.TRAIN_ACCURACY}
+    assert [key.part for key in RankBy] == [
+        "test", "test", "valid", "valid", "train", "train", None, None,
+    ]  # fmt: skip
+
+
+def test_every_default_of_a_cell_is_valid() -> None:
+    required = {name for name, f in CellSettings.model_fields.items() if f.is_required()}
+    assert required == {
+        "data", "test", "model", "transform", "batch_size", "epochs", "optimizer",
+    }  # fmt: skip
+
+
+def test_reading_a_plan_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from foodvision.plan.load import load_plan\n"
+        "from foodvision.plan.expand import expand\n"
+        "from foodvision.plan.lint import lint\n"
+        "plan = load_plan(Path(sys.argv[1])); lint(plan, expand(plan))\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    command = [sys.executable, "-c", code, str(shipped_plans()["effnet"])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {"torch", "torchvision", "numpy", "prefect", "duckdb", "pyarrow", "rapidfuzz", "rich"}
+    assert not heavy & set(done.stdout.split())
