@@ -20,6 +20,7 @@ NASTY_NAMES = (
     "🍕 slice",
     "👩🏽‍🍳",
     "$x_1$ costs $5",
+    "$\\oops{$",  # no formula: mathtext would fail
     "<script>alert(1)</script>",
     "line\nbreak\tand \x07 bell",
     "x" * 200,

@@ -110,6 +110,8 @@ def test_a_diverged_curve_ends_with_a_cross_and_ranks_last(folder: Path, gallery
     panel = gallery.figure.axes[0]
     crosses = [line for line in panel.lines if line.get_marker() == "x"]
     assert [tuple(line.get_xydata()[0]) for line in crosses] == [(2.0, 900.0)]
+    accuracies = [line for line in gallery.figure.axes[2].lines if line.get_marker() == "x"]
+    assert [tuple(line.get_xydata()[0]) for line in accuracies] == [(2.0, 0.99)]
     assert panel.get_yscale() == "log"  # else 900 would flatten all others
 
 

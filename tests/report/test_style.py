@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def test_japanese_names_are_drawn_with_glyphs_of_their_own(tmp_path: Path) -> No
 
 def test_equal_data_gives_equal_bytes_whatever_the_user_set(tmp_path: Path) -> None:
     first = _draw(tmp_path / "a.png")
-    with matplotlib.rc_context({"font.size": 30, "text.parse_math": True, "savefig.dpi": 20}):
+    mine = {"font.size": 30, "text.parse_math": True, "savefig.dpi": 20, "image.cmap": "jet"}
+    with matplotlib.rc_context({**mine, "lines.antialiased": False, "axes.labelpad": 20}):
         assert _draw(tmp_path / "b.png") == first
 
 
@@ -91,6 +93,21 @@ def test_pictures_drawn_in_threads_are_the_same(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         paths = [tmp_path / f"thread-{i}.png" for i in range(len(names))]
         assert list(pool.map(_draw, paths, names)) == alone
+
+
+def test_one_picture_at_a_time() -> None:
+    entered = threading.Event()
+
+    def enter() -> None:
+        with style.drawing():
+            entered.set()
+
+    with style.drawing():
+        other = threading.Thread(target=enter)
+        other.start()
+        assert not entered.wait(0.2)
+    other.join()
+    assert entered.is_set()
 
 
 def test_a_picture_says_nothing_of_versions_and_has_its_resolution(tmp_path: Path) -> None:
