@@ -16,6 +16,7 @@ from torch.nn import functional
 from foodvision.errors import TrainingError
 from foodvision.plan.schedules import batch_sizes, steps_per_epoch
 from foodvision.train.determinism import aligned
+from foodvision.train.dropout import portable_dropout
 from foodvision.train.generators import epoch_generator, epoch_randomness
 from foodvision.train.optimizers import OptimizerSettings, build_optimizer
 from foodvision.train.snapshots import Snapshot, changing_names, restore_snapshot, take_snapshot
@@ -168,7 +169,11 @@ class _Trainer:
             len(self._labels), generator=epoch_generator(self._settings.seed, epoch, "shuffle")
         )
         tally = _EpochTally()
-        with epoch_randomness(self._settings.seed, epoch, device=self._device):
+        seed = self._settings.seed
+        with (
+            epoch_randomness(seed, epoch, device=self._device),
+            portable_dropout(self._module, seed, epoch),
+        ):
             for (indices, labels), rate in zip(self._batches(order), rates, strict=True):
                 self._step(indices, labels, rate, tally)
         train_loss, train_accuracy, is_finite = tally.totals()

@@ -25,7 +25,7 @@ def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
     Args:
         seed: of the cell.
         epoch: from 1.
-        purpose: what the numbers are for: `shuffle`, `dropout`.
+        purpose: what the numbers are for: `shuffle`, `dropout`, `module`.
 
     Returns:
         A number in [0, 2**63), the leading bits of a sha256: neighbouring seeds and epochs have
@@ -41,7 +41,10 @@ def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
 
 @contextmanager
 def epoch_randomness(seed: int, epoch: int, *, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators (dropout draws from them) for the time of one epoch.
+    """Seed torch's global generators for the time of one epoch.
+
+    Whatever a module draws by itself comes from them: stochastic depth, channel-wise dropout, all
+    dropout on accelerators (for `nn.Dropout` on the CPU see `portable_dropout`).
 
     The generators of the CPU and of `device` have their former states again afterwards; those of
     other devices are not touched. Threads that train at the same time wait for each other, because
@@ -57,7 +60,7 @@ def epoch_randomness(seed: int, epoch: int, *, device: torch.device) -> Iterator
         states = [generator.get_state() for generator in generators]
         try:
             for generator in generators:
-                generator.manual_seed(epoch_seed(seed, epoch, "dropout"))
+                generator.manual_seed(epoch_seed(seed, epoch, "module"))
             yield
         finally:
             for generator, state in zip(generators, states, strict=True):

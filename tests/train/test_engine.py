@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch.nn import functional
 from foodvision.errors import TrainingError
 from foodvision.plan.schedules import batch_sizes
 from foodvision.train.determinism import deterministic
+from foodvision.train.dropout import drop
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.generators import epoch_generator, epoch_seed
 from tests.train.toys import (
@@ -61,17 +63,20 @@ def _epochs(
     return train_epochs(module, inputs, labels, **(defaults | arguments))
 
 
-def _plain_loop(network: nn.Module, optimizer: torch.optim.Optimizer) -> list[tuple[float, float]]:
+def _plain_loop(
+    network: nn.Sequential, optimizer: torch.optim.Optimizer
+) -> list[tuple[float, float]]:
     """What a tutorial writes, with the engine's order and seeds; means over images."""
     inputs, labels = toy_data()
     found = []
     for epoch, rates in enumerate(RATES, start=1):
         network.train()
         order = torch.randperm(IMAGES, generator=epoch_generator(5, epoch, "shuffle"))
-        torch.manual_seed(epoch_seed(5, epoch, "dropout"))
+        bits = np.random.SFC64(epoch_seed(5, epoch, "dropout"))
         loss_sum, correct = 0.0, 0
         for rows, lr in zip(order.split([8, 8, 8, 8, 9]), rates, strict=True):
-            logits = network(inputs.rows[rows])
+            features = drop(network[:6](inputs.rows[rows]), 0.3, bits)
+            logits = network[7](features)
             loss = functional.cross_entropy(logits, labels[rows], label_smoothing=0.1)
             optimizer.zero_grad()
             loss.backward()
@@ -87,8 +92,7 @@ def _plain_loop(network: nn.Module, optimizer: torch.optim.Optimizer) -> list[tu
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_is_what_a_plain_loop_does(optimizer: str) -> None:
     plain = toy_network()
-    with torch.random.fork_rng(devices=[]):
-        expected = _plain_loop(plain, PLAIN[optimizer](plain.parameters()))
+    expected = _plain_loop(plain, PLAIN[optimizer](plain.parameters()))
     network = toy_network()
     results = train_toy(network, optimizer=optimizer, last_epoch=2, rates=RATES)[0]
     assert [result.train_loss for result in results] == pytest.approx(
@@ -254,6 +258,28 @@ def test_weights_that_became_infinite_in_the_last_step_diverged() -> None:
     ((result, _),) = _epochs(network, inputs, labels, batch_size=8, epochs=2, lr=math.inf)
     assert math.isfinite(result.train_loss)
     assert result.diverged
+
+
+def test_stochastic_depth_draws_from_the_epochs_numbers() -> None:
+    class Noise(nn.Module):
+        def forward(self, rows: torch.Tensor) -> torch.Tensor:
+            return rows + torch.rand(1)
+
+    def losses(epochs: range) -> list[float]:
+        inputs, labels = toy_data()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = nn.Sequential(nn.Flatten(), nn.Linear(192, CLASSES), Noise(), nn.Softmax(1))
+        network[1].weight.data.zero_()
+        return [
+            result.train_loss
+            for epoch in epochs
+            for result, _ in _epochs(network, inputs, labels, lr=0.0, first_epoch=epoch)
+        ]
+
+    once = losses(range(1, 3))
+    torch.rand(3)
+    assert losses(range(1, 3)) == once
 
 
 def test_the_training_mode_is_the_callers() -> None:
