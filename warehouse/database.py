@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from warehouse import migrations
 from warehouse.errors import (
@@ -247,7 +246,7 @@ def _narrow(table: pa.Table) -> pa.Table:
     for index, field in enumerate(table.schema):
         if field.type == _HUGE:
             try:
-                values = pc.cast(table.column(index), pa.int64())
+                values = table.column(index).cast(pa.int64())
             except pa.ArrowInvalid:  # does not fit: the exact number matters more than its type
                 continue
             table = table.set_column(index, field.with_type(pa.int64()), values)

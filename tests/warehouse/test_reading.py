@@ -28,6 +28,7 @@ def path(tmp_path_factory: pytest.TempPathFactory, rows: Rows) -> Path:
                 "epochs",
                 {"epoch": 2, "train_loss": 0.5},
                 {"epoch": 1, "train_loss": 1.0},
+                {"result_key": "result-2", "epoch": 2, "train_loss": 3.0},
                 {"result_key": "result-2", "epoch": 1, "train_loss": 2.0},
             ),
             "predictions": rows(
@@ -57,6 +58,7 @@ def test_curves_come_in_the_order_asked_for(path: Path) -> None:
     found = reading.curves(path, ["result-2", "unknown", "result-1"])
     assert [(point.result_key, point.epoch, point.train_loss) for point in found] == [
         ("result-2", 1, 2.0),
+        ("result-2", 2, 3.0),
         ("result-1", 1, 1.0),
         ("result-1", 2, 0.5),
     ]
