@@ -55,11 +55,13 @@ def ranking_bars(rows: Sequence[RankedBar], path: Path, *, metric: str) -> Path:
     Args:
         rows: in the order of the ranking; the first 40 are drawn (the winner always).
         path: the PNG.
-        metric: what the values are (`test accuracy`); accuracies and the like read as percent.
+        metric: what the values are (`test accuracy`, `test.accuracy`); accuracies and the like
+            read as percent.
 
     Returns:
         `path`.
     """
+    metric = metric.replace(".", " ").replace("_", " ")
     shown, rest = _visible(rows)
     with style.drawing():
         title = f"Ranking by {metric}"

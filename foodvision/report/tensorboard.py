@@ -16,12 +16,13 @@ TensorBoard's own messages and record format.
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 import tempfile
 import unicodedata
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -320,16 +321,16 @@ def _remove_events(folder: Path, *, but: Path | None = None) -> None:
 
 @contextmanager
 def _traceable(module: torch.nn.Module) -> Iterator[None]:
-    """Hold a module in a state in which tracing it leaves no marks and gives one graph.
+    """Let a module be traced so that it finds one graph, and put back what tracing changes.
 
-    In training mode the forward passes would move BatchNorm's statistics; and attention's fast path
-    is taken without gradients only, so that the tracer's second pass would find another graph.
+    torch switches the whole module to evaluation and, after it, all of its parts to the mode of the
+    whole: frozen parts would train. Attention's fast path is taken without gradients only, so that
+    the tracer's second pass would find another graph than its first.
     """
     import torch
 
     flags = [(part, part.training) for part in module.modules()]
     fast = torch.backends.mha.get_fastpath_enabled()
-    module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
@@ -344,11 +345,11 @@ def _tracing_quietly() -> Iterator[None]:
     """Drop what does not touch a graph that is looked at and never run.
 
     Tracing warns of branches in Python that the graph freezes, and of its own deprecation, while
-    torch's own writer of graphs still needs it.
+    torch's own writer of graphs still needs it; and that writer prints its errors, too.
     """
     from torch.jit import TracerWarning  # type: ignore[attr-defined]  # public, not declared so
 
-    with warnings.catch_warnings():
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", category)

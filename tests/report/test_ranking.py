@@ -64,7 +64,8 @@ def test_losses_are_numbers_with_a_scale_of_their_own(folder: Path, gallery: Gal
 
 
 def test_the_winner_is_marked_by_star_weight_and_colour(folder: Path, gallery: Gallery) -> None:
-    ranking_bars(_rows(2), folder / "ranking.png", metric="test accuracy")
+    ranking_bars(_rows(2), folder / "ranking.png", metric="test.accuracy")
+    assert "Ranking by test accuracy" in gallery.texts()
     first, second = gallery.figure.axes[0].get_yticklabels()
     assert first.get_text().startswith("★ cell 0")
     assert (first.get_fontweight(), second.get_fontweight()) == ("bold", "normal")

@@ -282,12 +282,15 @@ def test_attention_is_traced_without_its_fast_path(folder: Path) -> None:
     assert _read(folder).Graph().node
 
 
-def test_a_model_that_cannot_be_traced_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_traced_is_an_error_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "graph"
     message = r"the graph of _Tiny cannot be drawn: .* shape \(1, 5, 8, 8\) raised RuntimeError: "
     with pytest.raises(ModelError, match=message) as caught:
         write_graph(folder, _tiny(), torch.zeros(1, 5, 8, 8))
     assert "\n" not in str(caught.value)
+    assert capsys.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []
 
 
