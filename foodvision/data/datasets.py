@@ -253,11 +253,15 @@ class _Request:
         return _index_name(self.location, self.split, self.on_bad_image)
 
     def fulfil(self) -> Dataset:
-        if self.location.kind == "url":
-            return self._fetch_url()
-        if self.location.kind == "path":
-            return self._fetch_path()
-        return self._fetch_set()
+        ways = {"url": self._fetch_url, "path": self._fetch_path}
+        try:
+            return ways.get(self.location.kind, self._fetch_set)()
+        except OSError as error:
+            raise DataError(
+                f"{self.label}: could not be read, or not be kept ({error}). Check that the files "
+                f"are still there, their permissions, and the space on the disk of "
+                f"{self.home.root}."
+            ) from error
 
     def _fetch_url(self) -> Dataset:
         from foodvision.data.downloads import download

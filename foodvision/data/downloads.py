@@ -181,6 +181,7 @@ class _Transfer:
             _HealableError: another try may succeed.
             httpx.HTTPError: the connection failed.
             DataError: the server will not give the file.
+            OSError: the disk will not take it.
         """
         self.fruitless += 1
         headers, offset = self._request_headers()

@@ -65,6 +65,24 @@ def make_dataset(labels: list[int], *, sha256: list[str] | None = None, split: s
     return Dataset("k" * 64, "d" * 64, classes, table, Path("/nowhere"))
 
 
+class Counter:
+    """A progress that counts the images that were checked."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def begin(self, label: str, *, total: float | None, unit: str) -> Counter:
+        self._unit = unit
+        return self
+
+    def advance(self, amount: float) -> None:
+        if self._unit == "images":
+            self.images += int(amount)
+
+    def close(self) -> None:
+        pass
+
+
 @dataclass
 class Place:
     """A home and a store, with the arguments that most calls share."""

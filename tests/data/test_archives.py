@@ -123,12 +123,12 @@ def _encrypted() -> bytes:
     return bytes(content)
 
 
-def _lying_about_sizes() -> bytes:
-    """A bomb whose directory says that it holds ten bytes."""
-    content = bytearray(_zip_of("a.png", content=bytes(1 << 20)))
-    struct.pack_into("<I", content, content.index(b"PK\x01\x02") + 24, 10)
-    struct.pack_into("<I", content, content.index(b"PK\x03\x04") + 22, 10)
-    return bytes(content)
+def _lying_about_sizes(content: bytes, claimed: int) -> bytes:
+    """A zip whose directory says that a member holds `claimed` bytes."""
+    archive = bytearray(_zip_of("a.png", content=content))
+    struct.pack_into("<I", archive, archive.index(b"PK\x01\x02") + 24, claimed)
+    struct.pack_into("<I", archive, archive.index(b"PK\x03\x04") + 22, claimed)
+    return bytes(archive)
 
 
 _WHOLE = _zip_of("a.png", "b.png", content=bytes(range(256)) * 40)
@@ -159,7 +159,10 @@ with tarfile.open(fileobj=_GZ, mode="w:gz") as _file:
         pytest.param(_WHOLE[: len(_WHOLE) // 2], "broken or cut short", id="zip: half"),
         pytest.param(_WHOLE[:60] + b"?" + _WHOLE[61:], "broken or cut short", id="zip: flipped"),
         pytest.param(_zip_of("a", content=bytes(1 << 20)), "decompression bomb", id="zip: bomb"),
-        pytest.param(_lying_about_sizes(), "broken or cut short", id="zip: lies about sizes"),
+        pytest.param(
+            _lying_about_sizes(bytes(1 << 20), 10), "broken or cut short", id="zip: says less"
+        ),
+        pytest.param(_lying_about_sizes(b"12345", 10), "5 of its 10 bytes", id="zip: says more"),
         pytest.param(_zip_of(*"abcdefg"), "may hold 6 files", id="zip: files"),
         pytest.param(_tar_of(_tar_info("../evil")), "points outside", id="tar: parent"),
         pytest.param(_tar_of(_tar_info("/tmp/evil")), "points outside", id="tar: absolute"),

@@ -15,7 +15,7 @@ from foodvision.data.datasets import open_dataset
 from foodvision.data.selection import select
 from foodvision.errors import DataError
 from foodvision.hashing import digest_lines, file_sha256
-from tests.data.makers import make_folder, make_zip, picture
+from tests.data.makers import Counter, make_folder, make_zip, picture
 
 _COUNTS = {"train/pizza": 3, "train/寿司": 4, "test/pizza": 2, "test/寿司": 2}
 
@@ -23,24 +23,6 @@ _COUNTS = {"train/pizza": 3, "train/寿司": 4, "test/pizza": 2, "test/寿司": 
 @pytest.fixture
 def photos(place):
     return make_folder(place.root / "photos", _COUNTS)
-
-
-class _Counter:
-    """A progress that knows how many images were announced."""
-
-    def __init__(self):
-        self.images = 0.0
-
-    def begin(self, label, *, total, unit):
-        self.unit = unit
-        return self
-
-    def advance(self, amount):
-        if self.unit == "images":
-            self.images += amount
-
-    def close(self):
-        pass
 
 
 def _column(dataset, name):
@@ -244,7 +226,7 @@ def test_an_archive_must_have_the_sha256_of_the_plan(place, photos):
 
 def test_what_is_known_costs_nothing_until_it_changes(place, photos):
     assert place.known("photos") is None
-    counter = _Counter()
+    counter = Counter()
     key = place.fetch("photos", progress=counter).key
     assert counter.images == 11
     assert place.known("photos").key == key
@@ -343,6 +325,26 @@ def test_an_archive_that_fails_leaves_nothing(place):
     assert not list(place.root.rglob("evil"))
 
 
+class _Meddler(Counter):
+    """Does something to the files between their check and their copying."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act = act
+
+    def close(self):
+        self.act()
+
+
+def test_an_image_that_changes_while_it_is_read_is_not_kept(place, photos):
+    victim = photos / "train" / "pizza" / "000.png"
+    with pytest.raises(DataError, match="must not change while they are read"):
+        place.fetch("photos", progress=_Meddler(lambda: picture(500).save(victim)))
+    with pytest.raises(DataError, match="Check that the files are still there"):
+        place.fetch("photos", progress=_Meddler(lambda: victim.unlink(missing_ok=True)))
+    assert list(place.store.entries("dataset")) == []
+
+
 def test_links_in_a_folder_of_the_users_are_followed(place, photos):
     (photos / "train" / "pizza" / "linked.png").symlink_to(photos / "test" / "寿司" / "000.png")
     key = place.fetch("photos").key
@@ -384,15 +386,16 @@ def test_unknown_embedded_sets_are_refused(place):
 
 def test_two_processes_that_fetch_one_source_do_it_once(place, photos):
     code = (
-        "import sys; from pathlib import Path; from tests.data.makers import Place\n"
-        "print(Place(Path(sys.argv[1])).fetch('photos').key)"
+        "import sys; from pathlib import Path; from tests.data.makers import Counter, Place\n"
+        "counter = Counter()\n"
+        "print(Place(Path(sys.argv[1])).fetch('photos', progress=counter).key, counter.images)"
     )
     command = [sys.executable, "-c", code, str(place.root)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    keys = {process.communicate()[0].strip() for process in running}
+    found = [process.communicate(timeout=60)[0].split() for process in running]
     assert [process.returncode for process in running] == [0, 0]
-    assert len(keys) == 1
-    assert [entry.key for entry in place.store.entries("dataset")] == list(keys)
+    assert sorted(int(images) for _, images in found) == [0, 11]
+    assert {key for key, _ in found} == {entry.key for entry in place.store.entries("dataset")}
 
 
 def test_what_trains_nothing_does_not_import_torch(place, photos):

@@ -58,6 +58,7 @@ def test_blocks_are_bounded_and_little_is_read_ahead():
     first = next(blocks)
     assert first.shape == (64, 3, 16, 16)
     assert first.dtype == np.uint8
+    time.sleep(0.3)  # enough to read all 500, if nothing held the threads back
     assert len(pictures.read_rows) <= 2 * 64
     blocks.close()
     assert len(pictures.read_rows) <= 2 * 64
