@@ -9,11 +9,10 @@ from foodvision.errors import WarehouseError
 from foodvision.store import Store
 from tasks.journal import journals, read_journal
 from tasks.records import Records, run_records
+from warehouse.reading import known_results
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pyarrow as pa
 
     from foodvision.home import Home
 
@@ -24,9 +23,9 @@ def load_run(journal: Path, home: Home) -> None:
     Raises:
         WarehouseError: the warehouse is locked for too long, damaged, or of a newer version.
     """
-    known = _known_results(home.warehouse)
-    records = run_records(read_journal(journal), Store(home.store), known_results=known)
     try:
+        known = known_results(home.warehouse)
+        records = run_records(read_journal(journal), Store(home.store), known_results=known)
         warehouse.load(home.warehouse, records.tables())
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
@@ -47,14 +46,3 @@ def rebuild(home: Home) -> int:
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     return len(paths)
-
-
-def _known_results(path: Path) -> set[str]:
-    if not path.exists():
-        return set()
-    try:
-        found = warehouse.query(path, "select distinct result_key from epochs")
-    except warehouse.WarehouseError:
-        return set()  # loading says what is wrong with the file, and whether it can be mended
-    keys: pa.ChunkedArray = found.column("result_key")
-    return set(keys.to_pylist())

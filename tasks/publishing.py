@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +179,7 @@ class Publisher:
             config=settings,
             hparams=_hparams(settings),
             final={name: last[name] for name in ("test_accuracy", "test_loss", "train_loss")},
-            started_at=datetime.now(UTC),
+            started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
         )
         _write_text(folder / MARK, json.dumps({"result_key": compiled.result_key}))
@@ -223,7 +223,10 @@ class Publisher:
         pictures.confusion_matrix(
             _confusion(found, dataset.classes), dataset.classes, paths["confusion matrix"]
         )
-        title = f"{best['label']}: predictions on test images"
+        wrong = sum(not prediction.is_correct for prediction in found)
+        title = (
+            f"{best['label']}: {wrong} of {len(found)} test images wrong, the surest mistakes first"
+        )
         pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
         _write_text(
             self._pictures_folder / MARK, json.dumps({"result_key": _board_digest(leaderboard)})
@@ -337,6 +340,7 @@ def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
 
 def _bar(row: Mapping[str, Any], by: str) -> Any:
     from foodvision.report.pictures import RankedBar
+    from foodvision.report.tables import duration
 
     column = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
     return RankedBar(
@@ -344,6 +348,7 @@ def _bar(row: Mapping[str, Any], by: str) -> Any:
         value=row[column],
         is_best=row["rank"] == 1,
         status=row["status"],
+        detail=row["error"] or duration(row["seconds_alone"]),
     )
 
 

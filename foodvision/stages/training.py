@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
@@ -19,7 +18,7 @@ from foodvision.stages.rows import open_inputs
 from foodvision.train.determinism import deterministic
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import OptimizerSettings
-from foodvision.train.snapshots import load_snapshot, save_snapshot
+from foodvision.train.snapshots import load_snapshot, restore_weights, save_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,12 +95,16 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
             _Scores(images, open_inputs(root, images, site, live=through), site.labels(images))
             for images in wanted
         ]
-        states, results = _run_epochs(span, site, model, suffix, scores, through)
+        results: list[EpochResult] = []
+        if span.parent and _diverged_at(site.store, span.parent):
+            states = _stay_diverged(span, site.store, suffix, scores)
+        else:
+            states, results = _run_epochs(span, site, model, suffix, scores, through)
         for score in scores:
             _write_score(site.store, span.key, score)
         if is_new:
             _write_span(site.store, span, states, results)
-    return _count(results, scores)
+    return _count(results, scores, is_live=through is not None)
 
 
 def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
@@ -121,24 +124,37 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
             load_state(site.store, job.chain.states[epoch - 1], suffix)
             score.add(epoch, suffix)
     _write_score(site.store, job.key, score)
-    return Tally(scored_images=len(job.epochs) * len(job.images.images))
+    return _count([], [score], is_live=through is not None)
 
 
 def read_snapshot(store: Store, key: str) -> Snapshot:
     """Read the snapshot of a state, wherever in a span it lies."""
     entry = store.get("train", key)
     epoch = entry.notes["first_epoch"] + entry.notes["states"].index(key)
-    reached = entry.notes["epochs"][-1]["epoch"]  # before the last one where the loss diverged
-    return load_snapshot(_snapshot_path(entry.path, min(epoch, reached)))
+    kept = entry.notes["snapshots"]
+    return load_snapshot(_snapshot_path(entry.path, epoch if epoch in kept else kept[-1]))
 
 
 def load_state(store: Store, key: str, suffix: nn.Module) -> None:
     """Put a state's weights into the trainable part of a model."""
-    snapshot = read_snapshot(store, key)
-    found = suffix.state_dict()
-    with torch.no_grad():
-        for name, value in snapshot.model.items():
-            found[name].copy_(value)
+    restore_weights(read_snapshot(store, key), suffix)
+
+
+def _diverged_at(store: Store, key: str) -> bool:
+    """Say whether training had diverged when it reached a state."""
+    notes = store.get("train", key).notes
+    return bool(notes["diverged"]) and notes["states"][-1] == key
+
+
+def _stay_diverged(
+    span: Span, store: Store, suffix: nn.Module, scores: list[_Scores]
+) -> dict[int, Snapshot]:
+    """Give a span behind a diverged state what there is: that state, and its scores."""
+    snapshot = read_snapshot(store, span.parent or "")
+    restore_weights(snapshot, suffix)
+    for score in scores:
+        score.add(snapshot.epoch, suffix)
+    return {snapshot.epoch: snapshot}
 
 
 def _run_epochs(
@@ -240,13 +256,14 @@ def _write_span(
             "first_epoch": span.first_epoch,
             "last_epoch": span.last_epoch,
             "states": keys,
-            "keeps_every_state": len(states) == span.epochs,
-            "diverged": results[-1].diverged,
+            "snapshots": sorted(states),
+            "keeps_every_state": len(results) == len(states) == span.epochs,
+            "diverged": not results or results[-1].diverged,
             "epochs": [_json_row(result) for result in results],
         }
         writer.work |= {"epochs": len(results), "images": sum(row.images for row in results)}
         writer.seconds = sum(result.seconds for result in results)
-    if len(states) == span.epochs:
+    if len(results) == len(states) == span.epochs:
         for key in keys[:-1]:
             store.alias("train", key, target=span.key)
 
@@ -279,12 +296,15 @@ def _write_score(store: Store, state: str, score: _Scores) -> None:
         writer.seconds = score.seconds
 
 
-def _count(results: list[EpochResult], scores: list[_Scores]) -> Tally:
+def _count(results: list[EpochResult], scores: list[_Scores], *, is_live: bool) -> Tally:
+    trained = sum(result.images for result in results)
+    scored = sum(row["images"] for score in scores for row in score.rows)
     return Tally(
         epochs=len(results),
         steps=sum(result.steps for result in results),
-        train_images=sum(result.images for result in results),
-        scored_images=sum(row["images"] for score in scores for row in score.rows),
+        train_images=trained,
+        scored_images=scored,
+        prefix_images=trained + scored if is_live else 0,
     )
 
 

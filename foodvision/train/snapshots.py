@@ -109,13 +109,30 @@ def restore_snapshot(
     Raises:
         TrainingError: the snapshot belongs to another model or optimizer.
     """
-    _check_known(snapshot.model, module.state_dict())
     _check_complete(snapshot, trainable)
-    try:
-        module.load_state_dict(snapshot.model, strict=False)
-    except RuntimeError as error:
-        raise _foreign(str(error)) from error
+    restore_weights(snapshot, module)
     _restore_optimizer(snapshot.optimizer, optimizer, trainable)
+
+
+def restore_weights(snapshot: Snapshot, module: nn.Module) -> None:
+    """Copy a snapshot's weights and buffers into a module, whatever device it is on.
+
+    Values are copied one by one: `load_state_dict` would run each module's upgrade of old files,
+    which reads versions that a snapshot does not have (MNASNet's refuses).
+
+    Raises:
+        TrainingError: the snapshot belongs to another model.
+    """
+    state = module.state_dict()
+    _check_known(snapshot.model, state)
+    with torch.no_grad():
+        for name, value in snapshot.model.items():
+            if value.shape != state[name].shape:
+                raise _foreign(
+                    f"{name} has the shape {tuple(state[name].shape)}, the snapshot's has "
+                    f"{tuple(value.shape)}"
+                )
+            state[name].copy_(value)
 
 
 def save_snapshot(path: Path, snapshot: Snapshot) -> None:

@@ -1,0 +1,152 @@
+"""Run plans in tests without Prefect: the same jobs, one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from foodvision.data.datasets import fetch_dataset
+from foodvision.home import Home
+from foodvision.plan.expand import expand
+from foodvision.plan.graph import Graph, compile_cells
+from foodvision.plan.load import load_plan
+from foodvision.plan.work import Tally, Work, plan_work
+from foodvision.progress import SILENT
+from foodvision.stages.site import Site
+from foodvision.store import Store
+from tasks.facts import LibraryFacts
+from tasks.finished import StoreFinished
+from tasks.jobs import plan_tasks
+from tasks.journal import Journal
+from tasks.outcomes import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from foodvision.plan.schema import Plan
+
+COLOURS = {"pizza": (200, 60, 40), "steak": (110, 60, 50), "sushi": (230, 230, 220)}
+
+
+def make_photos(
+    folder: Path, *, train: int = 8, test: int = 4, size: int = 20, seed: int = 0
+) -> Path:
+    """Draw an image folder of three colours with noise: learnable, and each image different."""
+    generator = np.random.default_rng(seed)
+    for split, count in (("train", train), ("test", test)):
+        for name, colour in COLOURS.items():
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for number in range(count):
+                noise = generator.normal(0, 60, (size, size, 3))
+                pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(place / f"{number:03}.png")
+    return folder
+
+
+def plan_text(photos: Path, rest: str = "", **settings: Any) -> str:
+    """Return a small plan on a folder of photos; one thread, so that tests can run side by side."""
+    model = settings.pop("model", "{arch: tiny_vgg, hidden: 4, freeze: none}")
+    values = {"batch_size": 5, "epochs": 3, "seed": 7, "threads": 1} | settings
+    lines = "".join(f"  {name}: {value}\n" for name, value in values.items())
+    return (
+        f"name: small\ndata:\n  photos: {{source: {json.dumps(photos.as_posix())}}}\n"
+        "base:\n  data: photos\n  test: photos\n"
+        f"  model: {model}\n"
+        "  transform: {size: 16}\n"
+        "  optimizer: {kind: adam, lr: 0.01}\n"
+        f"{lines}{rest}"
+    )
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What running a plan left behind."""
+
+    plan: Plan
+    graph: Graph
+    work: Work
+    ledger: Ledger
+    store: Store
+    home: Home
+
+    @property
+    def counted(self) -> Tally:
+        return self.ledger.counted
+
+    def result(self, label: str) -> str:
+        """Return a digest of all that the contract is about: weights, epochs, logits of a cell."""
+        (compiled,) = (cell for cell in self.graph.cells if cell.cell.label == label)
+        return result_digest(self.store, compiled)
+
+    def results(self) -> dict[str, str]:
+        return {
+            compiled.cell.cell_id: result_digest(self.store, compiled)
+            for compiled in self.graph.cells
+        }
+
+
+def run(
+    text: str, home: Path, overrides: Sequence[str] = (), *, only: Sequence[str] | None = None
+) -> Ran:
+    """Run a plan's jobs in this process.
+
+    Args:
+        text: the plan.
+        home: folder to keep everything in.
+        overrides: as `--set`.
+        only: labels of the cells to run; all by default.
+    """
+    place = Home(home)
+    store = Store(place.store)
+    plan = load_plan(text, list(overrides))
+    cells = [cell for cell in expand(plan) if only is None or cell.label in only]
+    datasets = {
+        name: fetch_dataset(
+            wanted.source,
+            store=store,
+            home=place,
+            base=plan.folder,
+            split=wanted.split,
+            sha256=wanted.sha256,
+            on_bad_image=wanted.on_bad_image,
+            progress=SILENT,
+            refresh=False,
+        )
+        for name, wanted in plan.data.items()
+    }
+    facts = LibraryFacts(home=place, base=plan.folder, datasets=datasets)
+    graph = compile_cells(cells, facts)
+    work = plan_work(graph, StoreFinished(store), features_bytes=plan.limits.features_bytes)
+    ledger = Ledger(Journal(place.journals / "run.jsonl"))
+    site = Site(store, place, plan.folder, torch.device("cpu"))
+    for group in plan_tasks(graph, work, site):
+        for job in group.jobs:
+            ledger.attempt(job)
+    return Ran(plan, graph, work, ledger, store, place)
+
+
+def result_digest(store: Store, compiled: Any) -> str:
+    """Digest a cell's final weights, its epochs and its logits; times do not count."""
+    from foodvision.stages.training import read_snapshot
+    from tasks.records import chain_epochs, read_logits, scored_epochs
+
+    state = hashlib.sha256()
+    snapshot = read_snapshot(store, compiled.final)
+    for name, tensor in sorted([*snapshot.model.items(), *snapshot.optimizer.items()]):
+        state.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    epochs = chain_epochs(store, compiled.final)
+    for _, row in epochs:
+        state.update(repr({k: v for k, v in sorted(row.items()) if k != "seconds"}).encode())
+    for part, images in sorted(compiled.image_sets.items()):
+        scores = scored_epochs(store, epochs, images.digest)
+        state.update(repr([scores[row["epoch"]] for _, row in epochs]).encode())
+        state.update(read_logits(store.get("score", compiled.score_keys[part])).tobytes())
+    return state.hexdigest()

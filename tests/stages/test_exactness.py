@@ -1,0 +1,176 @@
+"""The exactness contract: sharing, order, interruption and live prefixes never change a bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from foodvision.errors import TrainingError
+from foodvision.stages import training
+from tests.running import make_photos, plan_text, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRID = """
+grid:
+  optimizer: {adam: {kind: adam, lr: 0.01}, sgd: {kind: sgd, lr: 0.05, momentum: 0.9}}
+  epochs: [2, 4]
+"""
+MODELS = {
+    "whole network": "{arch: tiny_vgg, hidden: 4, freeze: none}",
+    "head on features": "{arch: tiny_vgg, hidden: 4, freeze: backbone}",
+    "part frozen": "{arch: tiny_vgg, hidden: 4, freeze: 1}",
+    "batch normalisation": "{arch: mnasnet0_5, freeze: most}",
+    "statistics follow": "{arch: resnet18, freeze: most, batchnorm: train}",
+    "dropout": "{arch: squeezenet1_1, freeze: backbone, dropout: 0.3}",
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("with a 'quote'") / "photos")
+
+
+def small(photos: Path, model: str, rest: str = "") -> str:
+    size = 32 if "net" in MODELS[model] else 16
+    return plan_text(photos, rest, model=MODELS[model]).replace("size: 16", f"size: {size}")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_alone_equals_in_company(model: str, photos: Path, tmp_path: Path) -> None:
+    text = small(photos, model, GRID)
+    together = run(text, tmp_path / "together")
+    assert not together.ledger.failures
+    for label in ("adam · 4 epochs", "sgd · 2 epochs"):
+        alone = run(text, tmp_path / label, only=[label])
+        assert alone.result(label) == together.result(label)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_and_two_more_epochs_equal_four(model: str, photos: Path, tmp_path: Path) -> None:
+    text = small(photos, model)
+    run(text, tmp_path / "bit by bit", ["base.epochs=2"])
+    longer = run(text, tmp_path / "bit by bit", ["base.epochs=4"])
+    at_once = run(text, tmp_path / "at once", ["base.epochs=4"])
+    assert longer.counted.epochs == 2
+    assert longer.results() == at_once.results()
+
+
+@pytest.mark.parametrize("model", ["head on features", "batch normalisation", "dropout"])
+def test_live_prefix_equals_kept_features(model: str, photos: Path, tmp_path: Path) -> None:
+    text = small(photos, model)
+    kept = run(text, tmp_path / "kept")
+    live = run(text, tmp_path / "live", ["limits.features_bytes=1"])
+    assert live.counted == live.work.predicted
+    assert live.counted.prefix_images > kept.counted.prefix_images
+    assert live.results() == kept.results()
+
+
+def test_features_of_an_image_do_not_depend_on_their_company(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "head on features")
+    some_first = run(text, tmp_path / "some", ["base.data={name: photos, count: 6}"])
+    rest = run(text, tmp_path / "some")
+    at_once = run(text, tmp_path / "all")
+    assert some_first.counted.prefix_images == 6 + 12
+    assert rest.counted.prefix_images == 24 - 6
+    assert rest.results() == at_once.results()
+
+
+@pytest.mark.parametrize("model", ["whole network", "head on features"])
+def test_new_test_set_later_equals_at_once(model: str, photos: Path, tmp_path: Path) -> None:
+    text = small(photos, model)
+    part = "base.test={name: photos, count: 6}"
+    run(text, tmp_path / "later", [part])
+    later = run(text, tmp_path / "later")
+    at_once = run(text, tmp_path / "at once")
+    assert later.results() == at_once.results()
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept states", "trained again"])
+def test_curve_for_a_new_test_set_is_whole(
+    keeps: bool, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "KEPT_SNAPSHOT_BYTES", 1 << 30 if keeps else 0)
+    text = small(photos, "whole network")
+    run(text, tmp_path, ["base.test={name: photos, count: 6}"])
+    later = run(text, tmp_path)
+    assert later.counted.epochs == (0 if keeps else 3)
+    assert later.counted == later.work.predicted
+    monkeypatch.undo()
+    assert later.results() == run(text, tmp_path / "fresh").results()
+
+
+def test_shorter_cell_reads_a_state_inside_a_longer_one(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "head on features")
+    run(text, tmp_path / "long", ["base.epochs=5"])
+    short = run(text, tmp_path / "long", ["base.epochs=3"])
+    assert short.counted.epochs == 0
+    assert short.results() == run(text, tmp_path / "short", ["base.epochs=3"]).results()
+
+
+def test_counted_work_is_what_was_predicted(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "head on features", GRID)
+    first = run(text, tmp_path)
+    assert first.counted == first.work.predicted
+    assert first.counted.epochs == 8 < first.work.naive.epochs == 12
+    again = run(text, tmp_path)
+    assert again.work.is_empty
+    assert again.counted.epochs == again.counted.prefix_images == 0
+
+
+def test_order_of_cells_changes_no_bit(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "whole network", GRID)
+    turned = text.replace("[2, 4]", "[4, 2]")
+    assert run(text, tmp_path / "one").results() == run(turned, tmp_path / "two").results()
+
+
+def test_interruption_in_a_later_span_costs_that_span_only(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = small(photos, "whole network", "grid: {epochs: [2, 4]}\n")
+    honest = training.train_epochs
+
+    def failing(*args: object, **kwargs: object) -> object:
+        if kwargs["first_epoch"] == 3:
+            raise TrainingError("the power went out")
+        return honest(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(training, "train_epochs", failing)
+    broken = run(text, tmp_path)
+    assert list(broken.ledger.failures.values()) == ["the power went out"]
+    monkeypatch.undo()
+    mended = run(text, tmp_path)
+    assert mended.counted.epochs == 2
+    assert mended.results() == run(text, tmp_path / "undisturbed").results()
+
+
+def test_diverged_training_is_a_result(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "whole network", "grid: {epochs: [3, 6]}\n")
+    override = "base.optimizer={kind: sgd, lr: 1.0e+30}"
+    ran = run(text, tmp_path, [override])
+    assert not ran.ledger.failures
+    for compiled in ran.graph.cells:
+        assert ran.store.get("train", compiled.final).notes["diverged"]
+        assert ran.store.get("score", compiled.result_key).notes["rows"][-1]["loss"] is None
+    assert run(text, tmp_path, [override]).work.is_empty
+
+
+def test_threads_of_the_process_are_as_before(photos: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    run(small(photos, "head on features"), tmp_path, ["base.threads=3"])
+    assert torch.get_num_threads() == before
+
+
+def test_damaged_stage_is_set_aside_and_computed_again(
+    photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = small(photos, "head on features")
+    first = run(text, tmp_path)
+    compiled = first.graph.cells[0]
+    (first.store.path("score", compiled.result_key) / "logits.npy").unlink()
+    again = run(text, tmp_path)
+    assert "damaged" in caplog.text
+    assert again.results() == first.results()
