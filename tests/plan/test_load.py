@@ -552,6 +552,13 @@ def test_all_problems_at_once_in_the_order_of_lines() -> None:
     ]
 
 
+def test_a_wrong_setting_clashes_with_nothing() -> None:
+    text = changed("batch_size: 32", "batch_size: many") + "  micro_batch: 64\n"
+    assert problems(text) == [
+        "<plan>:10:15: base.batch_size: must be a whole number, got 'many': write a number without quotes"
+    ]
+
+
 def test_one_bad_value_of_thousands_of_cells_is_one_problem() -> None:
     lists = ", ".join(
         f"{path}: [{values}]"
@@ -643,6 +650,8 @@ def test_a_plan_is_its_meaning_not_its_spelling(values: Values) -> None:
     assert load_plan(values()).plan_id == plan.plan_id
     assert load_plan(GOOD + "save: none\n").plan_id != plan.plan_id
     assert load_plan(plan.to_json()).plan_id == plan.plan_id
+    assert plan.to_json()["data"]["a"] == {"source": "./a", "on_bad_image": "fail"}
+    assert "micro_batch" not in plan.to_json()["base"]
 
 
 def test_a_null_in_a_choice_counts(values: Values) -> None:
@@ -693,6 +702,7 @@ def test_files_that_are_no_plans(tmp_path: Path, content: bytes, message: str) -
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_bytes(b"\xef\xbb\xbf" + GOOD.encode())
     assert load_plan(tmp_path / "p.yaml").name == "p"
+    assert load_plan("\ufeff" + GOOD).name == "p"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
