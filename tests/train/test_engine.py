@@ -260,6 +260,16 @@ def test_weights_that_became_infinite_in_the_last_step_diverged() -> None:
     assert result.diverged
 
 
+def test_an_infinite_loss_diverged_though_the_weights_are_finite() -> None:
+    network = nn.Linear(1, 2, bias=False)
+    network.weight.data = torch.tensor([[3e38], [-3e38]])
+    inputs, labels = TensorInputs(torch.ones(8, 1)), torch.ones(8, dtype=torch.int64)
+    ((result, _),) = _epochs(network, inputs, labels, epochs=2, lr=0.0)
+    assert result.train_loss == math.inf
+    assert result.diverged
+    assert network.weight.isfinite().all()
+
+
 def test_stochastic_depth_draws_from_the_epochs_numbers() -> None:
     class Noise(nn.Module):
         def forward(self, rows: torch.Tensor) -> torch.Tensor:
