@@ -166,7 +166,8 @@ class _PlainBar:
     def advance(self, amount: float) -> None:
         self._done += amount
         now = self._clock()
-        if now - self._said >= self._every:
+        is_whole = self._total is not None and self._done >= self._total  # then `close` says so
+        if now - self._said >= self._every and not is_whole:
             self._said = now
             self._say(f"{self._label}: {self._amount()}{self._left(now)}")
 

@@ -291,7 +291,7 @@ def _default_port() -> int | None:
 def note_folder() -> dict[str, str]:
     """Return where `prefect deploy` was started, and its home: a build step of `prefect.yaml`.
 
-    The worker runs each flow in that `directory`, so that relative plans, data and weights mean
+    The worker goes there before each run, so that relative plans, data and weights mean
     what they meant there.
     """
     return {"directory": str(Path.cwd()), "home": str(Home.current().root)}

@@ -135,9 +135,15 @@ def ls_models(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa
         tables.Column("Model", "label"),
         tables.Column("Test accuracy", "test_accuracy", tables.share, is_number=True),
         tables.Column("Size", "model_bytes", tables.size, is_number=True),
-        tables.Column("File", "model_path"),
+        tables.Column("File", "model_path", _from_here),
     )
     tables.print_rows(saved, columns, as_json=as_json, empty="No model has been saved yet.")
+
+
+def _from_here(path: str) -> str:
+    """Return a path as short as it can be typed here."""
+    place = Path(path)
+    return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else path
 
 
 def _store() -> Store:
