@@ -107,9 +107,9 @@ class Run:
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
         datasets = self._fetch(refresh=refresh)
+        self._warn(datasets)
         facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
         graph = compile_cells(self.cells, facts)
-        self._warn(graph)
         finished = StoreFinished(self.store)
         work = plan_work(graph, finished, features_bytes=self.plan.limits.features_bytes)
         device = facts.device(self.cells[0].settings)
@@ -317,15 +317,22 @@ class Run:
             wall_seconds=time.perf_counter() - self._started,
         )
 
-    def _warn(self, graph: Graph) -> None:
+    def _warn(self, datasets: Mapping[str, Dataset]) -> None:
         images = {
-            (images.dataset, images.part): images.images
-            for compiled in graph.cells
-            for images in (compiled.chain.root.train, *compiled.image_sets.values())
+            (name, split): digests
+            for name, dataset in datasets.items()
+            for split, digests in _digests_by_split(dataset).items()
         }
-        del images
-        for warning in lint(self.plan, self.cells):
+        for warning in lint(self.plan, self.cells, images):
             logger.warning("%s", warning)
+
+
+def _digests_by_split(dataset: Dataset) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {"train": [], "test": []}
+    columns = (dataset.table.column(name).to_pylist() for name in ("split", "sha256"))
+    for split, sha256 in zip(*columns, strict=True):
+        splits[split].append(sha256)
+    return splits
 
 
 def _describe_cell(cell: Cell) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from foodvision.data.selection import select
 from foodvision.errors import PlanError
+from foodvision.files import replacing
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from tasks.devices import Device, machine_fingerprint
@@ -43,21 +44,27 @@ class FactsFolder:
         """Return the kept answer to a question, or find it out and keep it."""
         key = digest({"version": FACTS_VERSION, **question})
         if key not in self._read:
-            self._read[key] = self._from_disk(key, question, answer)
+            kept = self.recall(question)
+            self._read[key] = self._find_out(key, question, answer) if kept is None else kept
         return self._read[key]
 
-    def _from_disk(self, key: str, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
-        path = self._folder / f"{key}.json"
+    def recall(self, question: Mapping[str, Any]) -> Any:
+        """Return the kept answer to a question, `None` where there is none."""
+        path = self._path(digest({"version": FACTS_VERSION, **question}))
         try:
             return json.loads(path.read_text(encoding="utf-8"))["answer"]
         except (OSError, ValueError, KeyError):
-            found = answer()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        text = json.dumps({"question": dict(question), "answer": found}, indent=1)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+            return None
+
+    def _find_out(self, key: str, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
+        found = answer()
+        with replacing(self._path(key)) as neighbour:
+            text = json.dumps({"question": dict(question), "answer": found}, indent=1)
+            neighbour.write_text(text, encoding="utf-8")
         return found
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
 
 
 class LibraryFacts:
@@ -167,6 +174,7 @@ class LibraryFacts:
         def ask() -> dict[str, Any]:
             from foodvision.models.facts import describe
 
+            self._folder.ask(_architectures_question(), _list_architectures)
             return describe(
                 model.arch,
                 num_classes=classes,
@@ -237,6 +245,22 @@ class LibraryFacts:
         }
         found: str = self._folder.ask(identity, lambda: file_sha256(path))
         return found
+
+
+def known_architectures(home: Home) -> tuple[str, ...]:
+    """Return the architectures there are, if that was asked before; never imports torch."""
+    found = FactsFolder(home.facts).recall(_architectures_question())
+    return tuple(found or ())
+
+
+def _architectures_question() -> dict[str, Any]:
+    return {"about": "architectures", "torchvision": _version("torchvision")}
+
+
+def _list_architectures() -> list[str]:
+    from foodvision.models.build import architectures
+
+    return list(architectures())
 
 
 def _share(choice: DataChoice, part: Part, valid: float) -> tuple[tuple[str, Any], ...]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foodvision.data.datasets import open_dataset
+from foodvision.files import replacing
 from foodvision.hashing import digest
-from foodvision.report.files import replacing
 from tasks.records import chain_epochs, scored_epochs
 from warehouse import reading
 

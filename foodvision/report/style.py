@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from foodvision.report.files import replacing
+from foodvision.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

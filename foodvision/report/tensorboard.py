@@ -40,7 +40,7 @@ from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from foodvision.errors import ModelError
-from foodvision.report.files import replacing
+from foodvision.files import replacing
 from foodvision.report.tables import markdown_table
 
 if TYPE_CHECKING:
