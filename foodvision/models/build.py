@@ -195,12 +195,13 @@ def _named(kind: str, names: list[str]) -> list[str]:
 
 
 def _misfit(path: Path, settings: BuildSettings, problems: list[str]) -> ModelError:
+    advice = "Is model.arch the one that they were made for?"
+    if any("size mismatch" in problem for problem in problems):
+        advice = (
+            f"Are model.arch, model.hidden and transform.size ({settings.size}) those that they "
+            "were made for?"
+        )
     return ModelError(
         f"{path}: weights must fit {settings.arch} in all but the head, found "
-        f"{'; '.join(problems[:_NAMED_KEYS])}. Is model.arch the one that they were made for"
-        f"{_and_size(settings)}?"
+        f"{'; '.join(problems[:_NAMED_KEYS])}. {advice}"
     )
-
-
-def _and_size(settings: BuildSettings) -> str:
-    return f", and transform.size {settings.size} their size" if settings.is_own else ""
