@@ -62,6 +62,7 @@ class BlockModel:
         self._graph = _trace_pieces(module, head_layer)
         self._blocks = _find_blocks(module, self._graph, self.head)
         self.blocks = tuple(block.name for block in self._blocks)
+        self._parts: dict[int, tuple[fx.GraphModule, fx.GraphModule]] = {}
 
     def frozen_count(self, freeze: str | int) -> int:
         """Return how many leading blocks a setting freezes.
@@ -95,24 +96,17 @@ class BlockModel:
         `module` and use its names in their state dicts. Move `module` to its device first.
 
         Returns:
-            The prefix, in evaluation mode, and the suffix. With `count` 0 these are the identity
-            and `module` itself.
+            The prefix, in evaluation mode, and the suffix; the same objects for the same count.
+            With `count` 0 these are the identity and `module` itself.
 
         Raises:
             ModelError: `count` is negative, or would leave no head.
         """
         if self._check_count(count) == 0:
             return nn.Identity().eval(), self.module
-        nodes = list(self._graph.nodes)
-        cut = self._blocks[count].start
-        passing = _passing_value(nodes, cut)
-        prefix = self._part(nodes[1:cut], entry=nodes[0], result=passing)
-        output = prefix.graph.output_node()
-        with prefix.graph.inserting_before(output):
-            # Rows that were kept come back contiguous; strides can decide over the last bits.
-            output.args = (prefix.graph.call_method("contiguous", output.args),)
-        prefix.recompile()
-        suffix = self._part(nodes[cut:-1], entry=passing, result=nodes[-1].args[0])
+        if count not in self._parts:
+            self._parts[count] = self._cut(self._blocks[count].start)
+        prefix, suffix = self._parts[count]
         return prefix.eval(), suffix
 
     def named_modules(self, block: int) -> Iterator[tuple[str, nn.Module]]:
@@ -150,6 +144,18 @@ class BlockModel:
 
     def _listing(self) -> str:
         return f"Blocks of {self.build.arch}: {', '.join(self.blocks)}."
+
+    def _cut(self, cut: int) -> tuple[fx.GraphModule, fx.GraphModule]:
+        nodes = list(self._graph.nodes)
+        passing = _passing_value(nodes, cut)
+        prefix = self._part(nodes[1:cut], entry=nodes[0], result=passing)
+        output = prefix.graph.output_node()
+        with prefix.graph.inserting_before(output):
+            # Rows that were kept come back contiguous; strides can decide over the last bits.
+            output.args = (prefix.graph.call_method("contiguous", output.args),)
+        prefix.recompile()
+        suffix = self._part(nodes[cut:-1], entry=passing, result=nodes[-1].args[0])
+        return prefix, suffix
 
     def _part(
         self, nodes: Sequence[fx.Node], *, entry: fx.Node, result: fx.node.Argument

@@ -186,6 +186,18 @@ def test_training_on_kept_features_is_training_the_frozen_whole() -> None:
     assert [name for name in live if not torch.equal(live[name], cached[name])] == []
 
 
+def test_parts_follow_a_model_that_is_changed_later() -> None:
+    model = build_model("resnet18", num_classes=3, weights=RANDOM, seed=1, size=32)
+    model.module.eval()
+    images = torch.randn(2, 3, 32, 32)
+    _, early = model.split(3)
+    model.module.to(torch.float64)
+    prefix, suffix = model.split(3)
+    assert suffix is early
+    with torch.inference_mode():
+        assert torch.equal(suffix(prefix(images.double())), model.module(images.double()))
+
+
 class _Branching(nn.Module):
     """Its forward asks for values, so it cannot be traced."""
 
