@@ -67,7 +67,7 @@ def test_the_cpu_refuses_operators_without_a_deterministic_version() -> None:
 
 
 def test_other_warnings_go_their_way() -> None:
-    with deterministic(1, device="cuda"), pytest.warns(UserWarning, match="something else"):
+    with pytest.warns(UserWarning, match="something else"), deterministic(1, device="cuda"):
         warnings.warn("something else", UserWarning, stacklevel=1)
 
 

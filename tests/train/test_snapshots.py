@@ -159,7 +159,10 @@ def _with_state(snapshot: Snapshot, name: str, shape: tuple[int, ...]) -> Snapsh
     [
         (lambda s: _without(s, "7.bias"), "found no 7.bias, which the model trains"),
         (lambda s: _with(s, "9.weight", (2,)), "found 9.weight, which the model does not have"),
-        (lambda s: _with(s, "7.bias", (4,)), r"7.bias has the shape \(3,\), the snapshot.s has \(4,\)"),
+        (
+            lambda s: _with(s, "7.bias", (4,)),
+            r"7.bias has the shape \(3,\), the snapshot.s has \(4,\)",
+        ),
         (
             lambda s: _with_state(s, "0.bias.step", ()),
             "found 0.bias, which the model does not have or does not train",
