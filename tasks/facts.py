@@ -6,7 +6,6 @@ sources' fingerprints, architectures, transforms and devices from files under `h
 
 from __future__ import annotations
 
-import json
 import os
 from functools import lru_cache
 from importlib.metadata import version
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from foodvision.data.selection import select
 from foodvision.errors import PlanError
-from foodvision.files import replacing
+from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from tasks.devices import Device, machine_fingerprint
@@ -50,17 +49,12 @@ class FactsFolder:
 
     def recall(self, question: Mapping[str, Any]) -> Any:
         """Return the kept answer to a question, `None` where there is none."""
-        path = self._path(digest({"version": FACTS_VERSION, **question}))
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["answer"]
-        except (OSError, ValueError, KeyError):
-            return None
+        kept = read_json(self._path(digest({"version": FACTS_VERSION, **question})))
+        return kept.get("answer") if isinstance(kept, dict) else None
 
     def _find_out(self, key: str, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
         found = answer()
-        with replacing(self._path(key)) as neighbour:
-            text = json.dumps({"question": dict(question), "answer": found}, indent=1)
-            neighbour.write_text(text, encoding="utf-8")
+        write_json(self._path(key), {"question": dict(question), "answer": found})
         return found
 
     def _path(self, key: str) -> Path:

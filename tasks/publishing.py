@@ -5,7 +5,6 @@ All of it can be made again from the store; what is there already and says the s
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from foodvision.data.datasets import open_dataset
-from foodvision.files import replacing
+from foodvision.files import read_json, write_json
 from foodvision.hashing import digest
 from tasks.records import chain_epochs, scored_epochs
 from warehouse import reading
@@ -182,7 +181,7 @@ class Publisher:
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
         )
-        _write_text(folder / MARK, json.dumps({"result_key": compiled.result_key}))
+        write_json(folder / MARK, {"result_key": compiled.result_key})
         self._draw_graph(compiled, today)
 
     def _draw_graph(self, compiled: CompiledCell, today: date) -> None:
@@ -228,9 +227,7 @@ class Publisher:
             f"{best['label']}: {wrong} of {len(found)} test images wrong, the surest mistakes first"
         )
         pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
-        _write_text(
-            self._pictures_folder / MARK, json.dumps({"result_key": _board_digest(leaderboard)})
-        )
+        write_json(self._pictures_folder / MARK, {"result_key": _board_digest(leaderboard)})
         return paths
 
     @property
@@ -297,16 +294,8 @@ def _days(folder: Path) -> Iterable[date]:
 
 
 def _reads(path: Path, result_key: str) -> bool:
-    try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
+    found = read_json(path)
     return isinstance(found, dict) and found.get("result_key") == result_key
-
-
-def _write_text(path: Path, text: str) -> None:
-    with replacing(path) as neighbour:
-        neighbour.write_text(text, encoding="utf-8")
 
 
 def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import ssl
 from dataclasses import asdict, dataclass
@@ -13,6 +11,7 @@ import httpx
 import tenacity
 
 from foodvision.errors import DataError
+from foodvision.files import read_json, write_json
 from foodvision.hashing import file_sha256
 from foodvision.progress import SILENT, Bar, Progress
 
@@ -203,7 +202,7 @@ class _Transfer:
 
     def _request_headers(self) -> tuple[dict[str, str], int]:
         headers = {"Accept-Encoding": "identity"}  # ranges count the file's own bytes
-        part = _read_json(self._folder / _PART_RECORD)
+        part = _read_record(self._folder / _PART_RECORD)
         validator = part.get("validator")
         offset = self._part.stat().st_size if validator and self._part.is_file() else 0
         if offset:
@@ -234,14 +233,14 @@ class _Transfer:
     def _begin_part(self, response: httpx.Response, offset: int) -> dict[str, Any]:
         """Make `part` hold exactly what precedes the response's body."""
         if response.status_code == httpx.codes.PARTIAL_CONTENT:
-            facts = _read_json(self._folder / _PART_RECORD)
+            facts = _read_record(self._folder / _PART_RECORD)
             if not _continues(response.headers.get("Content-Range", ""), offset, facts):
                 self._drop_part()
                 raise _HealableError("the server sent another range than it was asked for")
         else:
             self._drop_part()
             facts = _facts(response)
-            _write_json(self._folder / _PART_RECORD, facts)
+            write_json(self._folder / _PART_RECORD, facts)
         if self._bar is None:
             self._bar = self._progress.begin(
                 f"Downloading {self.label}", total=facts["size"], unit="bytes"
@@ -284,7 +283,7 @@ class _Transfer:
             etag=facts["etag"],
             last_modified=facts["last_modified"],
         )
-        _write_json(self._folder / _RECORD, {**asdict(kept), "path": path.name})
+        write_json(self._folder / _RECORD, {**asdict(kept), "path": path.name})
         (self._folder / _PART_RECORD).unlink(missing_ok=True)
         return kept
 
@@ -312,7 +311,7 @@ def _continues(content_range: str, offset: int, facts: dict[str, Any]) -> bool:
 
 
 def _find_whole(folder: Path) -> Download | None:
-    record, path = _read_json(folder / _RECORD), folder / _CONTENT
+    record, path = _read_record(folder / _RECORD), folder / _CONTENT
     if not path.is_file() or path.stat().st_size != record.get("size"):
         return None
     if file_sha256(path) != record.get("sha256"):
@@ -320,16 +319,7 @@ def _find_whole(folder: Path) -> Download | None:
     return Download(**{**record, "path": path})
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_record(path: Path) -> dict[str, Any]:
     """Read a small record; one that is missing or damaged says nothing."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    value = read_json(path)
     return value if isinstance(value, dict) else {}
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=1, sort_keys=True), encoding="utf-8")
-    temporary.replace(path)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +17,7 @@ from urllib.request import url2pathname
 
 from foodvision.data.archives import is_junk
 from foodvision.errors import DataError
+from foodvision.files import write_json
 from foodvision.hashing import digest, digest_lines
 
 if TYPE_CHECKING:
@@ -205,11 +205,7 @@ def read_finding(folder: Path, name: str) -> Finding | None:
 
 def write_finding(folder: Path, name: str, finding: Finding, *, written: str) -> None:
     """Put a finding into the index, with the source it belongs to, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{name}.{uuid.uuid4().hex}.tmp"
-    text = json.dumps({"source": written, **asdict(finding)}, indent=1, ensure_ascii=False)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(folder / f"{name}.json")
+    write_json(folder / f"{name}.json", {"source": written, **asdict(finding)})
 
 
 def _file_path(address: str, source: str) -> Path:

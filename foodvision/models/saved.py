@@ -15,12 +15,10 @@ Everything else (classes, transform, cell, metrics, digests) is the caller's.
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torchvision
@@ -28,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import foodvision
 from foodvision.errors import ModelError
+from foodvision.files import replacing, write_json
 from foodvision.hashing import file_sha256
 from foodvision.models.architectures import (
     STOCK_CHANNELS,
@@ -40,7 +39,7 @@ from foodvision.models.build import assemble
 from foodvision.models.weights import read_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor, nn
 
@@ -77,7 +76,8 @@ def save_model(folder: Path, model: BlockModel, *, name: str, card: Mapping[str,
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.pth"
     state = _plain_state(model.module)
-    _write(path, lambda file: torch.save(state, file))
+    with replacing(path) as neighbour, neighbour.open("wb") as file:
+        torch.save(state, file)
     own = {
         "format": CARD_FORMAT,
         "file": path.name,
@@ -91,8 +91,7 @@ def save_model(folder: Path, model: BlockModel, *, name: str, card: Mapping[str,
             "torchvision": torchvision.__version__,
         },
     }
-    text = json.dumps({**card, **own}, indent=2, ensure_ascii=False, allow_nan=False)
-    _write(path.with_suffix(".json"), lambda file: file.write(f"{text}\n".encode()))
+    write_json(path.with_suffix(".json"), {**card, **own})
     return path
 
 
@@ -182,16 +181,3 @@ def _stock_builder(settings: BuildSettings) -> dict[str, Any] | None:
         return None
     arguments = {"num_classes": settings.num_classes, **stock_arguments(settings)}
     return {"builder": f"torchvision.models.{settings.arch}", "arguments": arguments}
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            fresh.unlink()

@@ -33,8 +33,10 @@ FEATURES_VERSION = 1
 TRAIN_VERSION = 1
 SCORE_VERSION = 1
 
-# Images per batch of a frozen prefix. It acts on the last bits, so it is part of the recipe.
-PREFIX_BATCH = 64
+# Images per batch of a frozen prefix: what fits a CPU's caches, what fills a GPU. It acts on the
+# last bits, so it is part of the recipe.
+_PREFIX_BATCH = {"cpu": 16}
+_PREFIX_BATCH_ELSEWHERE = 128
 
 _BYTES = {"uint8": 1, "float32": 4}
 
@@ -332,7 +334,7 @@ def _features_recipe(
         "weights": weights,
         "seed": None if weights else settings.seed,  # random weights are drawn from the seed
         "blocks": architecture.blocks[: architecture.prefix_count],
-        "batch": PREFIX_BATCH,
+        "batch": _PREFIX_BATCH.get(environment.get("device", ""), _PREFIX_BATCH_ELSEWHERE),
     }
     return Recipe(
         kind="features",

@@ -11,7 +11,7 @@ import torch
 from foodvision.data.bank import Bank
 from foodvision.data.loaders import FeatureInputs, Inputs, PixelInputs, compute_pixels
 from foodvision.data.transforms import Transform, normalize
-from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, PREFIX_BATCH, Recipe
+from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
 from foodvision.plan.work import Tally
 from foodvision.train.determinism import deterministic
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from foodvision.progress import Bar
     from foodvision.stages.site import Site
 
+_READ_ROWS = 128
 _VERSIONS = {"pixels": PIXELS_VERSION, "features": FEATURES_VERSION}
 
 
@@ -96,7 +97,7 @@ def open_inputs(root: Root, images: ImageSet, site: Site, *, live: nn.Module | N
     pixels = root.recipe.pixels or root.recipe
     transform = Transform.from_json(dict(root.transform))
     inputs = PixelInputs(open_bank(site, pixels).open(sha256), transform, site.device)
-    return inputs if live is None else LiveInputs(inputs, live)
+    return inputs if live is None else LiveInputs(inputs, live, root.recipe.settings["batch"])
 
 
 class LiveInputs:
@@ -105,9 +106,10 @@ class LiveInputs:
     The rows equal the kept ones to the bit, so the key of what is trained on them is the same.
     """
 
-    def __init__(self, pixels: Inputs, prefix: nn.Module) -> None:
+    def __init__(self, pixels: Inputs, prefix: nn.Module, batch: int) -> None:
         self._pixels = pixels
         self._prefix = prefix.eval()
+        self._batch = batch
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -115,27 +117,32 @@ class LiveInputs:
     def batch(self, indices: np.ndarray) -> Tensor:
         """Return the prefix's output for the images at `indices`."""
         parts = [
-            run_prefix(self._prefix, self._pixels.batch(indices[start : start + PREFIX_BATCH]))
-            for start in range(0, len(indices), PREFIX_BATCH)
+            run_prefix(
+                self._prefix,
+                self._pixels.batch(indices[start : start + self._batch]),
+                size=self._batch,
+            )
+            for start in range(0, len(indices), self._batch)
         ]
         return torch.cat(parts)
 
 
-def run_prefix(prefix: nn.Module, images: Tensor) -> Tensor:
-    """Run a frozen prefix on up to `PREFIX_BATCH` images, padded to exactly that many.
+def run_prefix(prefix: nn.Module, images: Tensor, *, size: int) -> Tensor:
+    """Run a frozen prefix on up to `size` images, padded to exactly that many.
 
     A row of a fixed batch does not depend on its neighbours; with a smaller last batch it does.
 
     Args:
         prefix: in eval mode.
-        images: float32 [B, C, H, W], B at most `PREFIX_BATCH`.
+        images: float32 [B, C, H, W], B at most `size`.
+        size: of the batch that the recipe fixes.
 
     Returns:
         Rows of the B images, without gradient.
     """
     count = len(images)
-    if count < PREFIX_BATCH:
-        padding = images.new_zeros((PREFIX_BATCH - count, *images.shape[1:]))
+    if count < size:
+        padding = images.new_zeros((size - count, *images.shape[1:]))
         images = torch.cat([images, padding])
     with torch.inference_mode():
         rows: Tensor = prefix(images)
@@ -156,8 +163,8 @@ class _PixelReader:
         """Yield uint8 [n, C, S, S] in order."""
         if self._bank is not None and not self._bank.missing(images):
             rows = self._bank.open(images)
-            for start in range(0, len(images), PREFIX_BATCH):
-                yield rows.gather(np.arange(start, min(start + PREFIX_BATCH, len(images))))
+            for start in range(0, len(images), _READ_ROWS):
+                yield rows.gather(np.arange(start, min(start + _READ_ROWS, len(images))))
             return
         self.decoded += len(images)
         places = [self._places[image] for image in images]
@@ -174,9 +181,10 @@ def _features(
     prefix, _ = model.split(len(job.recipe.settings["blocks"]))
     prefix.eval()
     with deterministic(settings.threads):
-        for pixels in _rebatched(reader.blocks(images), PREFIX_BATCH):
+        size = job.recipe.settings["batch"]
+        for pixels in _rebatched(reader.blocks(images), size):
             batch = normalize(torch.from_numpy(pixels).to(site.device), reader.transform)
-            yield run_prefix(prefix, batch).float().cpu().numpy()
+            yield run_prefix(prefix, batch, size=size).float().cpu().numpy()
 
 
 def _rebatched(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

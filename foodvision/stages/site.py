@@ -144,7 +144,8 @@ class ModelBench:
             dropout=wanted.dropout,
             hidden=wanted.hidden,
         )
-        model.module.to(self._site.device)
+        # Convolutions on the CPU are about twice as fast with the channels last.
+        model.module.to(memory_format=torch.channels_last).to(self._site.device)
         return model
 
 

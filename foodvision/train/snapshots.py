@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from foodvision.errors import StoreError, TrainingError
+from foodvision.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -142,9 +143,8 @@ def save_snapshot(path: Path, snapshot: Snapshot) -> None:
     # One entry only: safetensors keeps metadata in a hash map, and equal snapshots shall be equal
     # files.
     about = json.dumps({"format": _FORMAT, "epoch": snapshot.epoch}, sort_keys=True)
-    beside = path.with_name(path.name + ".part")
-    save_file(tensors, beside, metadata={_METADATA: about})
-    beside.replace(path)
+    with replacing(path) as neighbour:
+        save_file(tensors, neighbour, metadata={_METADATA: about})
 
 
 def load_snapshot(path: Path) -> Snapshot:
