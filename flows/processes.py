@@ -101,6 +101,6 @@ def read_mark(path: Path) -> tuple[ProcessMark, dict[str, Any]] | None:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         mark = ProcessMark(facts.pop("host"), facts.pop("pid"), facts.pop("started_at"))
-    except (FileNotFoundError, ValueError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError):
         return None
     return mark, facts

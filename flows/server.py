@@ -194,7 +194,8 @@ def _membership(folder: Path, port: int | None) -> Iterator[_Seat]:
         with lock:
             path.unlink(missing_ok=True)
             if not has_users(folder):
-                _wait_until_recorded(seat.url, since)
+                if seat.server.is_alive():
+                    _wait_until_recorded(seat.url, since)
                 seat.server.stop(patience=_STOP_SECONDS)
                 (folder / RECORD).unlink(missing_ok=True)
                 _reap()

@@ -52,8 +52,8 @@ _EXAMPLES = {
     "models ls": (
         "\b\nExample:\n"
         "  $ foodvision models ls\n"
-        "  Plan  Model                 Test accuracy  Size     File\n"
-        "  demo  tiny_vgg · adam · 10         0.9689  25.1 kB  .foodvision/models/demo/…"
+        "  Plan  Model       Test accuracy     Size  File\n"
+        "  demo  mlp · adam         0.9667  68.4 kB  .foodvision/models/demo/mlp.pth"
     ),
 }
 

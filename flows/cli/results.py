@@ -154,10 +154,11 @@ def predict(
 
     Exits with 1 if some photos could not be read.
     """
+    path = model or _best_model(plan)  # before torch is imported: there may be none
+
     from foodvision.evaluate.photos import predict_photos
     from foodvision.models.saved import load_saved
 
-    path = model or _best_model(plan)
     module, card = load_saved(path)
     answers = predict_photos(module, card, images)
     drawn = _draw(answers, picture or current_home().reports / "predict" / "predictions.png")

@@ -1,0 +1,343 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.main import get_command
+
+from flows.cli import main, results, tables
+from flows.cli.app import app
+from foodvision.store import Store
+from tests.flows.conftest import ROOT, python_environment, run_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+HEAVY = ("torch", "torchvision", "prefect", "duckdb")
+PLAN = """\
+name: small
+data:
+  digits: {source: "sklearn:digits", split: 0.25}
+base:
+  data: digits
+  test: digits
+  valid: 0.2
+  model: {arch: mlp, hidden: 8}
+  transform: {size: 8, channels: 1}
+  batch_size: 32
+  epochs: 1
+  optimizer: {kind: adam, lr: 0.003}
+grid:
+  epochs: [1, 2]
+rank: {by: valid.accuracy, then: valid.loss}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("FOODVISION_HOME", str(folder / "home"))
+    (folder / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    (folder / "bad.yaml").write_text(PLAN.replace("[1, 2]", "[1, 0]"), encoding="utf-8")
+    return folder
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _commands(inner, (*path, name))
+    if not getattr(command, "commands", {}):
+        yield path
+
+
+COMMANDS = sorted(_commands(get_command(app)))
+
+
+def test_all_commands_are_looked_at() -> None:
+    assert ("store", "gc") in COMMANDS
+    assert len(COMMANDS) >= 16
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_ends_with_an_example_and_its_output(
+    command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, "--help"]) == 0
+    lines = capsys.readouterr().out.rstrip().splitlines()
+    example = lines[lines.index("  Example:") + 1 :]
+    assert example[0].startswith(f"    $ foodvision {' '.join(command)}")
+    assert len(example) > 1
+    assert all(len(line) <= 80 for line in lines)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--help"], id="help"),
+        pytest.param(["run", "--help"], id="help of a command"),
+        pytest.param(["validate", "plan.yaml"], id="validate"),
+        pytest.param(["validate", "bad.yaml"], id="validate a bad plan"),
+    ],
+)
+def test_quick_commands_import_nothing_heavy(arguments: Sequence[str], folder: Path) -> None:
+    code = (
+        f"import sys; from flows.cli import main; main({arguments!r}); "
+        f"sys.exit(' '.join(name for name in {HEAVY!r} if name in sys.modules) or 0)"
+    )
+    done = run_command(["-c", code], cwd=folder)
+    assert done.stderr.strip() == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["rank", "sql", "store", "models"])
+def test_looking_needs_neither_torch_nor_prefect(command: str, folder: Path) -> None:
+    arguments = {"sql": ["sql", "select 1"], "rank": ["rank", "plan.yaml"]}.get(
+        command, [command, "ls"]
+    )
+    code = (
+        f"import sys; from flows.cli import main; main({arguments!r}); "
+        "print([name for name in ('torch', 'prefect') if name in sys.modules])"
+    )
+    assert run_command(["-c", code], cwd=folder).stdout.splitlines()[-1] == "[]"
+
+
+def test_validate_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "plan.yaml"]) == 0
+    assert capsys.readouterr().out == (
+        "plan.yaml: 2 cells, 1 data set, 1 architecture; no problems\n"
+    )
+
+
+def test_validate_warns_without_failing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "plan.yaml", "--set", "rank.by=test.accuracy"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("warning: ")
+    assert out.endswith("; 1 warning\n")
+
+
+def test_validate_lists_every_problem(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "bad.yaml", "--set", "base.batch_size=-1"]) == 2
+    *problems, summary = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("bad.yaml:14:15: grid.epochs[1]: ") for line in problems)
+    assert any("base.batch_size" in line for line in problems)
+    assert summary == f"bad.yaml: {len(problems)} problems"
+
+
+def test_validate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", "bad.yaml", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert not found["is_valid"]
+    assert {"severity": "error", "line": 14, "path": "grid.epochs[1]"}.items() <= found["findings"][
+        0
+    ].items()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rank"], "nothing has run yet"),
+        (["rank", "nobody"], "nothing has run yet"),
+        (["best"], "nothing has run yet"),
+        (["sql", "select 1"], "nothing has run yet"),
+        (["models", "ls"], "nothing has run yet"),
+        (["predict", "photo.jpg"], "nothing has run yet"),
+        (["rank", "missing.yaml"], "no such file"),
+        (["run", "missing.yaml"], "no such file"),
+        (["run", "bad.yaml"], "grid.epochs[1]"),
+        (["run", "plan.yaml", "--set", "nonsense"], "nonsense"),
+        (["explain", "plan.yaml"], "has not been fetched yet"),
+        (["store", "gc"], "Use --older-than DAYS"),
+        (["init", "no-folder"], "is not there"),
+        (["init", "home", "--output", "plan.yaml"], "plan.yaml exists"),
+        (["nonsense"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_bad_input_is_told_on_the_error_stream(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+
+
+def test_home_option_wins(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "ls", "--home", "other home"]) == 0
+    assert str(folder / "other home" / "store") in capsys.readouterr().out
+
+
+def test_init_writes_a_plan_that_validates(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "my photos" / "pizza").mkdir(parents=True)
+    assert main(["init", "my photos", "--output", "new/plan.yaml"]) == 0
+    assert "new/plan.yaml: a plan for my photos" in capsys.readouterr().out
+    assert main(["validate", "new/plan.yaml"]) == 0
+    assert main(["init", "my photos", "--output", "new/plan.yaml", "--force"]) == 0
+
+
+def test_the_unforeseen_is_short_and_leaves_a_log(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of the blue")
+
+    monkeypatch.setattr(Store, "kinds", fail)
+    assert main(["store", "ls"]) == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: out of the blue" in said
+    assert "Traceback" not in said
+    [log] = (folder / "home" / "logs").iterdir()
+    assert str(log) in said
+    assert "in fail\n" in log.read_text(encoding="utf-8")
+
+
+def test_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Store, "kinds", interrupt)
+    assert main(["store", "ls"]) == 130
+
+
+@pytest.fixture
+def store(folder: Path) -> Store:
+    store = Store(folder / "home" / "store")
+    for key in ("aa" * 32, "bb" * 32):
+        with store.writing("train", key, inputs={}, code_version=1) as writer:
+            (writer.path / "state.bin").write_bytes(bytes(1000))
+    return store
+
+
+def test_store_ls(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "ls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"kind": "train", "entries": 2, "bytes": 2000}]
+
+
+def test_store_verify_sets_damaged_entries_aside(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["store", "verify"]) == 0
+    assert capsys.readouterr().out == "2 entries, none damaged\n"
+    (store.path("train", "aa" * 32) / "state.bin").write_bytes(bytes(999) + b"x")
+    (store.path("train", "bb" * 32) / "manifest.json").unlink()
+    assert main(["store", "verify"]) == 1
+    assert "its bytes changed" in capsys.readouterr().out
+    assert list(store.entries("train")) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--older-than", "1"], 2),
+        (["--older-than", "0"], 0),
+        (["--keep", "1"], 2),
+        (["--keep", "0.000001"], 1),
+        (["--keep", "0"], 0),
+        (["--older-than", "0", "--dry-run"], 2),
+    ],
+)
+def test_store_gc(store: Store, options: list[str], left: int) -> None:
+    assert main(["store", "gc", *options]) == 0
+    assert len(list(store.entries("train"))) == left
+
+
+# -- tables -----------------------------------------------------------------------------------
+
+ROWS = [
+    {
+        "rank": 1,
+        "label": "a rather long label · 10 epochs · seed 3 · lr 0.001",
+        "test_accuracy": 0.9,
+    },
+    {"rank": None, "label": "寿司 · [bold]", "test_accuracy": None, "params_total": 4_011_391},
+]
+
+
+def _print_board(*, as_json: bool) -> None:
+    tables.print_rows(ROWS, results.LEADERBOARD, as_json=as_json, empty="")
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"a": float("nan"), "b": [float("inf"), {"c": 1.5}]}]
+    tables.print_rows(rows, (), as_json=True, empty="")
+    assert json.loads(capsys.readouterr().out) == [{"a": None, "b": [None, {"c": 1.5}]}]
+
+
+def test_a_pipe_gets_plain_lines_without_cuts(capsys: pytest.CaptureFixture[str]) -> None:
+    _print_board(as_json=False)
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == [
+        "#",
+        "Model",
+        *["Test", "accuracy", "Test", "loss", "Seconds", "Parameters"],
+    ]
+    assert ROWS[0]["label"] in first
+    assert "[bold]" in second
+    assert second.endswith("4,011,391")
+
+
+def test_a_terminal_of_80_columns_cuts_no_figure() -> None:
+    code = "from tests.flows.test_cli import _print_board; _print_board(as_json=False)"
+    shown = _run_on_terminal(["-c", code], columns=80)
+    lines = shown.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert "Test accuracy" in lines[0]
+    assert "Parameters" in lines[0]
+    assert "0.9000" in shown
+    assert "4,011,391" in shown
+    assert "…" not in shown
+    folded = "".join(line[3:30] for line in lines[2:]).replace(" ", "")
+    assert ROWS[0]["label"].replace(" ", "") in folded
+
+
+def _run_on_terminal(arguments: Sequence[str], *, columns: int) -> str:
+    outer, inner = pty.openpty()
+    environment = python_environment(COLUMNS=str(columns), TERM="dumb")
+    child = subprocess.Popen(
+        [sys.executable, *arguments], stdout=inner, cwd=ROOT, env=environment, close_fds=True
+    )
+    os.close(inner)
+    shown = b""
+    while select.select([outer], [], [], 60)[0]:
+        try:
+            part = os.read(outer, 4096)
+        except OSError:  # the other end was closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(outer)
+    assert child.wait() == 0
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "images", "low", "high"),
+    [
+        (68 / 75, 75, 0.81965, 0.95405),  # these three as scipy's binomtest has them
+        (1.0, 75, 0.95128, 1.0),
+        (0.0, 10, 0.0, 0.27753),
+        (0.5, 0, 0.0, 1.0),
+    ],
+)
+def test_wilson_interval(accuracy: float, images: int, low: float, high: float) -> None:
+    found = results.wilson_interval(accuracy, images)
+    assert found == (pytest.approx(low, abs=1e-5), pytest.approx(high, abs=1e-5))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2.5e9, "2.5 GB")]
+)
+def test_size(value: float, text: str) -> None:
+    assert tables.size(value) == text

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from prefect import flow, task
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, Running
+
+from flows.crashes import mark_crashed, marked_run
+from flows.processes import ProcessMark, write_mark
+from foodvision.home import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from uuid import UUID
+
+    from flows.server import ServerHandle
+
+pytestmark = pytest.mark.usefixtures("server")
+GONE = {"pid": 2**22 + 1, "started_at": 1.0}
+
+
+@flow(name="idle")
+def idle() -> None:
+    pass
+
+
+@task(name="look")
+def look() -> None:
+    pass
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def _new_run(state: object) -> UUID:
+    with get_client(sync_client=True) as client:
+        run = client.create_flow_run(idle, state=state)
+        client.create_task_run(look, flow_run_id=run.id, dynamic_key="1", state=Running())
+    return run.id
+
+
+def _leave_mark(home: Home, run_id: object, **change: object) -> Path:
+    path = home.server / "running" / f"{run_id}.json"
+    own = ProcessMark.own()
+    facts = {"host": own.host, "pid": own.pid, "started_at": own.started_at} | change
+    write_mark(path, ProcessMark(**facts))
+    return path
+
+
+def _states(run_id: UUID) -> tuple[str | None, list[str | None]]:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with get_client(sync_client=True) as client:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        tasks = client.read_task_runs(flow_run_filter=wanted)
+        return client.read_flow_run(run_id).state_name, [run.state_name for run in tasks]
+
+
+def test_run_of_a_dead_process_becomes_crashed_with_its_tasks(home: Home) -> None:
+    run_id = _new_run(Running())
+    path = _leave_mark(home, run_id, **GONE)
+    assert mark_crashed(home) == (str(run_id),)
+    assert _states(run_id) == ("Crashed", ["Crashed"])
+    assert not path.exists()
+
+
+def test_run_of_a_living_process_is_left_alone(home: Home) -> None:
+    run_id = _new_run(Running())
+    with marked_run(home, str(run_id)):
+        assert mark_crashed(home) == ()
+        assert _states(run_id)[0] == "Running"
+    assert list((home.server / "running").iterdir()) == []
+
+
+def test_run_on_another_machine_is_left_to_that(home: Home) -> None:
+    run_id = _new_run(Running())
+    path = _leave_mark(home, run_id, host="elsewhere", **GONE)
+    assert mark_crashed(home) == ()
+    assert path.exists()
+
+
+def test_finished_run_keeps_its_state(home: Home) -> None:
+    run_id = _new_run(Completed())
+    path = _leave_mark(home, run_id, **GONE)
+    mark_crashed(home)
+    assert _states(run_id)[0] == "Completed"
+    assert not path.exists()
+
+
+def test_run_of_another_server_is_named_and_kept_for_it(home: Home, server: ServerHandle) -> None:
+    run_id = uuid4()
+    path = _leave_mark(home, run_id, **GONE)
+    assert mark_crashed(home) == (str(run_id),)
+    assert path.exists()
+
+
+def test_mark_goes_when_the_run_fails(home: Home) -> None:
+    with pytest.raises(ZeroDivisionError), marked_run(home, str(uuid4())):
+        raise ZeroDivisionError
+    assert list((home.server / "running").iterdir()) == []

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sqlite3
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.processes import read_mark
+from flows.server import RECORD, ServerHandle, find_server, local_server
+from foodvision.errors import ServerError
+from tests.flows.conftest import run_command
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from foodvision.home import Home
+
+BUSY = """
+import sys
+from pathlib import Path
+from flows.server import local_server
+from foodvision.home import Home
+
+def load():
+    import prefect
+
+with local_server(Home(Path(sys.argv[1])), meanwhile=load):
+    from prefect import flow, task
+
+    @task
+    def count(number):
+        return number
+
+    @flow
+    def counting():
+        futures = [count.submit(number) for number in range(40)]
+        return [future.result() for future in futures]
+
+    counting()
+"""
+IDLE = """
+import time
+from pathlib import Path
+from flows.server import local_server
+from foodvision.home import Home
+
+with local_server(Home(Path({home!r})), only_ours=True) as server:
+    print(server.was_started, flush=True)
+    time.sleep(120)
+"""
+
+
+def _is_gone(home: Home, seconds: float = 30) -> bool:
+    found = read_mark(home.server / RECORD)
+    deadline = time.monotonic() + seconds
+    while found and found[0].is_alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not (found and found[0].is_alive())
+
+
+def test_second_user_shares_the_server_and_leaves_it_running(
+    server: ServerHandle, server_home: Home
+) -> None:
+    with local_server(server_home, only_ours=True) as second:
+        assert second.api_url == server.api_url
+        assert second.is_ours
+        assert not second.was_started
+    found = find_server(server_home)
+    assert found
+    assert found.api_url == server.api_url
+
+
+def test_the_environment_says_which_server(server: ServerHandle, server_home: Home) -> None:
+    from prefect.settings import get_current_settings
+
+    with local_server(server_home, only_ours=True):
+        assert os.environ["PREFECT_API_URL"] == server.api_url
+        assert get_current_settings().api.url == server.api_url
+        assert "127.0.0.1" in os.environ["NO_PROXY"].split(",")
+
+
+def test_a_configured_server_comes_first(
+    server: ServerHandle,
+    no_configured_server: None,
+    monkeypatch: pytest.MonkeyPatch,
+    prepared: Home,
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", server.api_url)
+    with local_server(prepared) as handle:
+        assert handle == ServerHandle(server.api_url, server.ui_url, is_ours=False)
+    assert not (prepared.server / RECORD).exists()
+
+
+def test_a_profile_configures_too(
+    server: ServerHandle,
+    no_configured_server: None,
+    monkeypatch: pytest.MonkeyPatch,
+    prepared: Home,
+    tmp_path: Path,
+) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(
+        f'active = "here"\n[profiles.here]\nPREFECT_API_URL = "{server.api_url}"\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PREFECT_PROFILES_PATH", str(profiles))
+    with local_server(prepared) as handle:
+        assert handle.api_url == server.api_url
+        assert not handle.is_ours
+
+
+def test_a_configured_server_must_answer(
+    no_configured_server: None, monkeypatch: pytest.MonkeyPatch, prepared: Home
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/api"
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        advice = f"{re.escape(url)}.* must answer, found: .*unset it, and FoodVision runs a server"
+        with pytest.raises(ServerError, match=advice), local_server(prepared):
+            pass
+
+
+def test_a_server_that_cannot_start_shows_its_log(prepared: Home) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        message = rf"it ended\. Its log is .*server\.log; the last lines:\n(.*\n)*.*{port}"
+        with (
+            pytest.raises(ServerError, match=message),
+            local_server(prepared, only_ours=True, port=port),
+        ):
+            pass
+    assert list((prepared.server / "users").iterdir()) == []
+
+
+def test_a_busy_run_ends_without_a_word_and_loses_nothing(
+    no_configured_server: None, prepared_home: Home, tmp_path: Path
+) -> None:
+    done = run_command(["-c", BUSY, str(prepared_home.root)], cwd=tmp_path)
+    log = (prepared_home.server / "server.log").read_text(encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    for text in (done.stderr, done.stdout, log):
+        assert "ERROR" not in text
+        assert "Traceback" not in text
+    assert _is_gone(prepared_home)
+    database = sqlite3.connect(prepared_home.server / "prefect.db")
+    query = "select state_name, count(*) from task_run where name like 'count-%' group by 1"
+    assert database.execute(query).fetchall() == [("Completed", 40)]
+    database.close()
+
+
+def test_the_server_of_a_killed_user_ends_by_itself(
+    no_configured_server: None,
+    prepared_home: Home,
+    start_python: Callable[..., subprocess.Popen[str]],
+    tmp_path: Path,
+) -> None:
+    user = start_python(IDLE.format(home=str(prepared_home.root)), cwd=tmp_path)
+    assert user.stdout
+    assert user.stdout.readline() == "True\n"
+    user.kill()
+    assert _is_gone(prepared_home)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Home:
+    """A home whose server never gets so far as to need a database."""
+    from foodvision.home import Home
+
+    return Home(tmp_path / "another home")
