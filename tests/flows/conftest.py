@@ -55,7 +55,7 @@ def prepared_home(server: ServerHandle, server_home: Home, tmp_path: Path) -> Ho
 
 @pytest.fixture
 def start_python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start Python code that can import this repository; whatever still runs is killed at the end."""
+    """Start Python code that can import this repository; what still runs at the end is killed."""
     children: list[subprocess.Popen[str]] = []
 
     def start(code: str, *, cwd: Path, **environment: str) -> subprocess.Popen[str]:
