@@ -7,6 +7,7 @@ of those processes are gone.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -14,13 +15,15 @@ from uuid import UUID
 from flows.processes import ProcessMark, read_mark, write_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import State
 
     from foodvision.home import Home
+
+logger = logging.getLogger("foodvision.crashes")
 
 _UNFINISHED = ("PENDING", "RUNNING", "CANCELLING")
 
@@ -58,13 +61,26 @@ def mark_crashed(home: Home) -> tuple[str, ...]:
         for path in sorted(_folder(home).glob("*.json"))
         if (found := read_mark(path)) and found[0].is_here and not found[0].is_alive()
     }
-    if gone:  # importing Prefect takes a second
-        from prefect.client.orchestration import get_client
-
-        with get_client(sync_client=True) as client:
-            for path, mark in gone.items():
-                _mark_one(client, path, mark.pid)
+    if gone:
+        _tell({path: mark.pid for path, mark in gone.items()})
     return tuple(path.stem for path in gone)
+
+
+def _tell(pids: Mapping[Path, int]) -> None:
+    import httpx
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        for path, pid in pids.items():
+            try:
+                _mark_one(client, path, pid)
+            except httpx.HTTPError as error:  # no reason to keep the next run from starting
+                logger.warning(
+                    "Flow run %s crashed, but Prefect could not be told and shows it as running "
+                    "until the next run tries again: %s",
+                    path.stem,
+                    error,
+                )
 
 
 def _folder(home: Home) -> Path:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import httpx
 import pytest
 from prefect import flow, task
 from prefect.client.orchestration import get_client
@@ -103,3 +104,19 @@ def test_mark_goes_when_the_run_fails(home: Home) -> None:
     with pytest.raises(ZeroDivisionError), marked_run(home, str(uuid4())):
         raise ZeroDivisionError
     assert list((home.server / "running").iterdir()) == []
+
+
+def test_a_server_that_refuses_keeps_nobody_from_running(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    def refuse(*_: object, **__: object) -> None:
+        raise httpx.ConnectError("no")
+
+    monkeypatch.setattr(SyncPrefectClient, "read_flow_run", refuse)
+    run_id = uuid4()
+    path = _leave_mark(home, run_id, **GONE)
+    assert mark_crashed(home) == (str(run_id),)
+    assert path.exists()
+    assert f"Flow run {run_id} crashed, but Prefect could not be told" in caplog.text
