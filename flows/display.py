@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # Between two lines about the same piece of work, where there is no terminal.
 _LINE_SECONDS = 5.0
 _BAR_WIDTH = 18
+# What Prefect says of a failed task run, twice; the reason itself is told once, by the run.
+_TOLD_ALREADY = ("Task run failed with state", "Finished in state Failed")
 _PREFECT_HANDLERS = frozenset({"PrefectConsoleHandler", "_SafeStreamHandler"})
 
 
@@ -224,6 +226,8 @@ class _Above(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith(_TOLD_ALREADY):
+            return
         style = "red" if record.levelno >= logging.ERROR else "yellow"
         line = Text(f"{record.levelname.lower()}: {record.getMessage()}", style=style)
         self._console.print(line, soft_wrap=True)

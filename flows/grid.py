@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from prefect import flow, runtime
-from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.crashes import mark_crashed, marked_run
 from flows.run import Run, RunOutcome
 from flows.watching import current_watcher, watched_by
 from foodvision.home import Home
-from foodvision.plan.load import load_plan
 from tasks.journal import Journal, journals, read_journal
 from tasks.loading import load_run
+from tasks.plans import open_plan
 from tasks.records import latest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from prefect.client.schemas.objects import State
 
     from foodvision.progress import Progress
 
@@ -51,7 +52,7 @@ def grid(
     place = Home(Path(home).absolute()) if home else Home.current()
     overrides = _overrides(set)
     run = Run(
-        load_plan(_source(plan), overrides),
+        open_plan(_source(plan), overrides),
         place,
         run_id=runtime.flow_run.id or str(uuid4()),
         overrides=overrides,

@@ -168,7 +168,6 @@ class LibraryFacts:
         def ask() -> dict[str, Any]:
             from foodvision.models.facts import describe
 
-            self._folder.ask(_architectures_question(), _list_architectures)
             return describe(
                 model.arch,
                 num_classes=classes,
@@ -239,22 +238,6 @@ class LibraryFacts:
         }
         found: str = self._folder.ask(identity, lambda: file_sha256(path))
         return found
-
-
-def known_architectures(home: Home) -> tuple[str, ...]:
-    """Return the architectures there are, if that was asked before; never imports torch."""
-    found = FactsFolder(home.facts).recall(_architectures_question())
-    return tuple(found or ())
-
-
-def _architectures_question() -> dict[str, Any]:
-    return {"about": "architectures", "torchvision": _version("torchvision")}
-
-
-def _list_architectures() -> list[str]:
-    from foodvision.models.build import architectures
-
-    return list(architectures())
 
 
 def _share(choice: DataChoice, part: Part, valid: float) -> tuple[tuple[str, Any], ...]:

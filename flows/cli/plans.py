@@ -84,11 +84,11 @@ def validate(
     """Check a plan: every problem at once, then what looks like a mistake."""
     from foodvision.plan.expand import expand
     from foodvision.plan.lint import lint
-    from foodvision.plan.load import load_plan
     from foodvision.plan.problems import PlanProblems
+    from tasks.plans import open_plan
 
     try:
-        found = load_plan(plan, overrides or ())
+        found = open_plan(plan, overrides or ())
         cells = expand(found)
     except PlanProblems as error:
         _report(plan, error.problems, (), None, as_json=as_json)
@@ -176,10 +176,10 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would do, and what it would cost."""
-    from foodvision.plan.load import load_plan
     from tasks.explaining import explain_plan
+    from tasks.plans import open_plan
 
-    found = load_plan(plan, overrides or ())
+    found = open_plan(plan, overrides or ())
     if fetch:
         _fetch(found, current_home())
     explanation = explain_plan(found, current_home())

@@ -207,10 +207,10 @@ def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
     home = current_home()
     if plan is not None and (Path(plan).exists() or _is_path(plan)):
         from foodvision.plan.expand import expand
-        from foodvision.plan.load import load_plan
+        from tasks.plans import open_plan
         from tasks.ranking import rank_cells
 
-        found = load_plan(Path(plan), overrides)
+        found = open_plan(Path(plan), overrides)
         return rank_cells(found, expand(found), home)
     with _translated():
         rows = rank_warehouse(home.warehouse, plan_name=plan)

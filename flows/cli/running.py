@@ -47,9 +47,9 @@ def run(
     """
     from flows.display import watching
     from flows.server import local_server
-    from foodvision.plan.load import load_plan
+    from tasks.plans import open_plan
 
-    load_plan(plan, overrides or ())  # a bad plan needs no server to say so
+    open_plan(plan, overrides or ())  # a bad plan needs no server to say so
     with local_server(current_home(), meanwhile=lambda: import_module("flows.grid")) as server:
         from flows.grid import run_plan
 

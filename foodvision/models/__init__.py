@@ -1,4 +1,4 @@
 """Architectures as ordered blocks, their weights, heads and freezing.
 
-Importing any module of this room imports torch and torchvision (seconds).
+Importing a module of this room imports torch and torchvision (seconds); `names` alone does not.
 """

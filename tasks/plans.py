@@ -1,0 +1,23 @@
+"""Open a plan as every command does: with the architectures that there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from foodvision.models.names import architecture_names
+from foodvision.plan.load import load_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from foodvision.plan.schema import Plan
+
+
+def open_plan(source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
+    """Load a plan; an architecture that does not exist is a problem like any other.
+
+    Raises:
+        PlanProblems: every problem of the plan at once.
+    """
+    return load_plan(source, overrides, architectures=architecture_names())

@@ -1,0 +1,298 @@
+"""The flow, on a real server: what a run leaves behind, and what the next one needs not do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+import warehouse
+from foodvision.errors import FoodVisionError, PlanError
+from foodvision.home import Home
+from foodvision.models.saved import load_saved
+from foodvision.progress import SILENT
+from tasks.journal import journals, read_journal
+from tasks.loading import rebuild
+from tests.running import make_photos, plan_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.run import RunOutcome
+    from flows.server import ServerHandle
+
+GRID = """
+grid:
+  model:
+    tiny: {arch: tiny_vgg, hidden: 4}
+    mlp: {arch: mlp, hidden: 8}
+  epochs: [1, 2]
+"""
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("it's here") / "photos")
+
+
+def run_plan(text: str, home: Home, **more: Any) -> RunOutcome:
+    from flows.grid import run_plan as run
+
+    return run(text, home=home, progress=SILENT, **more)
+
+
+@pytest.fixture(scope="module")
+def first(
+    photos: Path, server: ServerHandle, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Home, RunOutcome]:
+    home = Home(tmp_path_factory.mktemp("a home"))
+    return home, run_plan(plan_text(photos, GRID), home)
+
+
+def rows(home: Home, sql: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = warehouse.query(home.warehouse, sql).to_pylist()
+    return found
+
+
+def test_every_cell_is_ranked_and_saved(first: tuple[Home, RunOutcome]) -> None:
+    home, outcome = first
+    assert not outcome.failures
+    assert [row["rank"] for row in outcome.leaderboard] == [1, 2, 3, 4]
+    accuracies = [row["test_accuracy"] for row in outcome.leaderboard]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert all(row["model_path"] for row in outcome.leaderboard)
+    assert len(rows(home, "select * from cell_runs where status = 'completed'")) == 4
+
+
+def test_counted_work_equals_predicted_work(first: tuple[Home, RunOutcome]) -> None:
+    _, outcome = first
+    assert outcome.counted == outcome.predicted
+    assert outcome.counted.epochs == 4
+    assert outcome.naive.epochs == 6
+
+
+def test_curves_predictions_and_classes_are_loaded(first: tuple[Home, RunOutcome]) -> None:
+    home, _ = first
+    assert rows(home, "select count(*) as n from epochs") == [{"n": 6}]
+    assert rows(home, "select count(*) as n from predictions") == [{"n": 4 * 12}]
+    assert rows(home, "select count(*) as n from class_metrics") == [{"n": 4 * 3}]
+    assert rows(home, "select count(*) as n from images") == [{"n": 24 + 12}]
+    wrong = "select * from predictions where is_correct != (true_class = predicted_class)"
+    assert rows(home, wrong) == []
+
+
+def test_accuracy_of_the_leaderboard_is_that_of_its_predictions(
+    first: tuple[Home, RunOutcome],
+) -> None:
+    home, _ = first
+    found = rows(
+        home,
+        "select any_value(c.test_accuracy) as told, avg(p.is_correct::int) as counted "
+        "from cell_runs c join predictions p using (result_key) group by result_key",
+    )
+    assert len(found) == 4
+    for row in found:
+        assert row["told"] == pytest.approx(row["counted"], abs=1e-12)
+
+
+def test_shared_seconds_are_paid_once(first: tuple[Home, RunOutcome]) -> None:
+    home, _ = first
+    (paid,) = rows(home, "select sum(seconds_paid) as seconds from cell_runs")
+    (spent,) = rows(home, "select sum(seconds) as seconds from stages")
+    assert paid["seconds"] == pytest.approx(spent["seconds"])
+    for row in rows(home, "select seconds_alone from cell_runs"):
+        assert row["seconds_alone"] > 0
+
+
+def test_saved_model_gives_the_stored_logits(first: tuple[Home, RunOutcome], photos: Path) -> None:
+    from PIL import Image
+    from torchvision.transforms import v2
+
+    home, outcome = first
+    best = outcome.leaderboard[0]
+    module, card = load_saved(home.root / best["model_path"])
+    assert card["classes"] == ["pizza", "steak", "sushi"]
+    assert card["metrics"]["test_accuracy"] == best["test_accuracy"]
+    stored = rows(
+        home,
+        f"select path, logits from predictions where result_key = '{best['result_key']}' "
+        "order by position",
+    )
+    change = v2.Compose([v2.Resize((16, 16)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    images = torch.stack([change(Image.open(photos / row["path"])) for row in stored])
+    with torch.inference_mode():
+        logits = module(images)
+    torch.testing.assert_close(logits, torch.tensor([row["logits"] for row in stored]))
+
+
+def test_pictures_and_tensorboard_files_are_there(first: tuple[Home, RunOutcome]) -> None:
+    home, outcome = first
+    assert set(outcome.pictures) == {
+        "ranking",
+        "learning curves",
+        "confusion matrix",
+        "predictions",
+    }
+    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in outcome.pictures.values())
+    folders = sorted(
+        path.parent.relative_to(home.runs).as_posix().partition("/")[2]
+        for path in home.runs.rglob("result.json")
+    )
+    assert folders == [f"small/{m}/{e}" for m in ("mlp", "tiny") for e in ("1 epoch", "2 epochs")]
+    graphs = sorted(path.name for path in home.runs.glob("*/small/graph *"))
+    assert graphs == ["graph mlp", "graph tiny_vgg"]
+
+
+def test_flow_run_shows_artifacts_and_named_tasks(first: tuple[Home, RunOutcome]) -> None:
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        FlowRunFilter,
+        FlowRunFilterId,
+    )
+
+    _, outcome = first
+    run_id = UUID(outcome.run_id)
+    with get_client(sync_client=True) as client:
+        tasks = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+        )
+        artifacts = client.read_artifacts(
+            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+        )
+    names = {task.name for task in tasks}
+    assert "fetch photos" in names
+    assert "train mlp · epoch 2 · mlp · 2 epochs" in names
+    assert {"small-work", "small-leaderboard", "small-best"} <= {a.key for a in artifacts}
+    (board,) = (a for a in artifacts if a.key == "small-leaderboard")
+    assert [row["rank"] for row in json.loads(board.data)] == [1, 2, 3, 4]
+
+
+def test_unchanged_plan_runs_nothing_and_never_imports_torch(
+    first: tuple[Home, RunOutcome], photos: Path, server: ServerHandle, tmp_path: Path
+) -> None:
+    home, _ = first
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(plan_text(photos, GRID), encoding="utf-8")
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from flows.grid import run_plan\n"
+        "from foodvision.home import Home\n"
+        "from foodvision.progress import SILENT\n"
+        "done = run_plan(sys.argv[1], home=Home(Path(sys.argv[2])), progress=SILENT)\n"
+        "print(max(vars(done.counted).values()), done.hits, 'torch' in sys.modules)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(plan), str(home.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["0", "8", "False"]
+    last = read_journal(list(journals(home.journals))[-1])
+    assert [event["event"] for event in last].count("stage") == 0
+
+
+def test_renamed_plan_and_labels_find_their_results(
+    first: tuple[Home, RunOutcome], photos: Path
+) -> None:
+    home, _ = first
+    text = plan_text(photos, GRID).replace("tiny:", "renamed:").replace("name: small", "name: new")
+    outcome = run_plan(text, home)
+    assert outcome.counted.epochs == 0
+    labels = {row["label"] for row in outcome.leaderboard}
+    assert "renamed · 2 epochs" in labels
+
+
+def test_failing_cell_takes_down_nothing_else(
+    photos: Path, server: ServerHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from foodvision.stages import training
+
+    honest = training.train_epochs
+
+    def failing(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if not any(isinstance(part, torch.nn.Conv2d) for part in module.modules()):
+            raise ZeroDivisionError("planted")
+        return honest(module, *args, **kwargs)
+
+    monkeypatch.setattr(training, "train_epochs", failing)
+    home = Home(tmp_path / "home")
+    outcome = run_plan(plan_text(photos, GRID), home)
+    assert set(outcome.failures) == {"mlp · 1 epoch", "mlp · 2 epochs"}
+    assert "ZeroDivisionError: planted" in outcome.failures["mlp · 1 epoch"]
+    ranked = {row["label"]: row["rank"] for row in outcome.leaderboard}
+    assert ranked["mlp · 1 epoch"] is None
+    assert ranked["tiny · 2 epochs"] in (1, 2)
+    assert rows(home, "select status from runs") == [{"status": "failed"}]
+    monkeypatch.undo()
+    mended = run_plan(plan_text(photos, GRID), home)
+    assert not mended.failures
+    assert mended.counted.epochs == 2
+
+
+def test_warehouse_rebuilt_from_store_and_journals_is_the_same(
+    first: tuple[Home, RunOutcome],
+) -> None:
+    home, _ = first
+    tables = [row["name"] for row in rows(home, "select table_name as name from duckdb_tables()")]
+    tables = [name for name in tables if name != "schema_versions"]
+    assert "predictions" in tables
+
+    def everything() -> dict[str, list[str]]:
+        return {
+            name: sorted(str(row) for row in rows(home, f'select * from "{name}"'))
+            for name in tables
+        }
+
+    before = everything()
+    home.warehouse.unlink()
+    assert rebuild(home) >= 1
+    after = everything()
+    for name in tables:
+        assert after[name] == before[name], name
+
+
+def test_save_best_keeps_one_model(
+    first: tuple[Home, RunOutcome], photos: Path, tmp_path: Path
+) -> None:
+    home, _ = first
+    text = plan_text(photos, GRID + "save: best\n").replace("name: small", "name: thrifty")
+    outcome = run_plan(text, home)
+    saved = sorted((home.models / "thrifty").glob("*.pth"))
+    assert [str(saved[0])] == [
+        row["model_path"] for row in outcome.leaderboard if row["model_path"]
+    ]
+    assert outcome.leaderboard[0]["model_path"] == str(saved[0])
+    assert len(saved) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (("epochs: 3", "epochs: 0"), PlanError, "must be at least 1, got 0"),
+        (("tiny_vgg", "tiny_vgb"), FoodVisionError, "tiny_vgg"),
+        (("/photos", "/no photos"), FoodVisionError, "no photos"),
+    ],
+    ids=["bad plan", "unknown architecture", "missing folder"],
+)
+def test_bad_input_is_told_in_a_sentence(
+    change: tuple[str, str],
+    error: type[Exception],
+    message: str,
+    photos: Path,
+    server: ServerHandle,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error, match=message):
+        run_plan(plan_text(photos).replace(*change), Home(tmp_path))
