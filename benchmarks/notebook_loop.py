@@ -1,0 +1,134 @@
+"""The other side of `grid_vs_loop.py`: a grid as a good notebook trains it, cell by cell.
+
+ImageFolder, a DataLoader with a worker per core, the frozen backbone in eval mode under no_grad,
+the test set after every epoch, TensorBoard, saved weights. Nothing here knows FoodVision.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+
+
+def main() -> None:
+    """Train the cells of the JSON on standard input; print what came out as JSON."""
+    request = json.load(sys.stdin)
+    torch.set_num_threads(request["threads"])
+    done = [train_cell(cell, Path(request["out"])) for cell in request["cells"]]
+    print(json.dumps(done))
+
+
+def train_cell(cell: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Train one cell and return its figures."""
+    torch.manual_seed(cell["seed"])
+    train, test = (make_loader(cell, split) for split in ("train", "test"))
+    model = make_model(cell)
+    parameters = [value for value in model.parameters() if value.requires_grad]
+    optimizer = torch.optim.Adam(parameters, lr=cell["lr"])
+    name = f"{cell['data']}-{cell['arch']}-{cell['epochs']}-{cell['seed']}"
+    writer = SummaryWriter(str(out / "runs" / name))
+    started, images, accuracy = time.perf_counter(), 0, 0.0
+    for epoch in range(cell["epochs"]):
+        loss, count = train_epoch(model, train, optimizer, cell)
+        accuracy = evaluate(model, test)
+        writer.add_scalars("accuracy", {"test": accuracy}, epoch)
+        writer.add_scalars("loss", {"train": loss}, epoch)
+        images += count
+    writer.close()
+    torch.save(model.state_dict(), out / f"{name}.pth")
+    seconds = time.perf_counter() - started
+    return {**cell, "accuracy": accuracy, "seconds": seconds, "train_images": images}
+
+
+def make_loader(cell: dict[str, Any], split: str) -> DataLoader[Any]:
+    """Return a loader over one split."""
+    size = cell["size"]
+    steps: list[Any] = [v2.Resize((size, size))]
+    if split == "train" and cell["augment"]:
+        steps += [v2.RandomCrop(size, padding=size // 8), v2.RandomHorizontalFlip()]
+    steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
+    dataset = ImageFolder(Path(cell["folder"]) / split, v2.Compose(steps))
+    return DataLoader(
+        dataset,
+        batch_size=cell["batch_size"],
+        shuffle=split == "train",
+        num_workers=os.cpu_count() or 1,
+    )
+
+
+def make_model(cell: dict[str, Any]) -> nn.Module:
+    """Return the network with a new head; its leading blocks frozen as the cell says."""
+    model: nn.Module = getattr(torchvision.models, cell["arch"])(weights=None)
+    if cell["weights"]:
+        model.load_state_dict(torch.load(cell["weights"], weights_only=True))
+    for parameter in frozen_part(model, cell["freeze"]).parameters():
+        parameter.requires_grad = False
+    if cell["arch"].startswith("squeezenet"):
+        model.classifier[1] = nn.Conv2d(512, cell["classes"], kernel_size=1)  # type: ignore[index]
+        model.num_classes = cell["classes"]
+    elif cell["arch"].startswith("resnet"):
+        model.fc = nn.Linear(model.fc.in_features, cell["classes"])  # type: ignore[union-attr,arg-type]
+    else:
+        last = model.classifier[-1]  # type: ignore[index]
+        model.classifier[-1] = nn.Linear(last.in_features, cell["classes"])  # type: ignore[index]
+    return model
+
+
+def frozen_part(model: nn.Module, freeze: str | int) -> nn.Module:
+    """Return the modules that a cell freezes."""
+    if freeze == "none":
+        return nn.Sequential()
+    if isinstance(getattr(model, "features", None), nn.Sequential):
+        blocks = list(model.features)  # type: ignore[arg-type]
+        return nn.Sequential(*(blocks if freeze == "backbone" else blocks[: int(freeze)]))
+    blocks = [model.conv1, model.bn1, model.layer1, model.layer2, model.layer3, model.layer4]
+    return nn.Sequential(*(blocks if freeze == "backbone" else blocks[: int(freeze) + 1]))
+
+
+def train_epoch(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    optimizer: torch.optim.Optimizer,
+    cell: dict[str, Any],
+) -> tuple[float, int]:
+    """Train one epoch; return the mean loss and the number of images."""
+    model.train()
+    frozen_part(model, cell["freeze"]).eval()
+    total, count = 0.0, 0
+    for images, labels in loader:
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(labels)
+        count += len(labels)
+    return total / count, count
+
+
+def evaluate(model: nn.Module, loader: DataLoader[Any]) -> float:
+    """Return the accuracy on the test split."""
+    model.eval()
+    right, count = 0, 0
+    with torch.inference_mode():
+        for images, labels in loader:
+            right += int((model(images).argmax(1) == labels).sum())
+            count += len(labels)
+    return right / count
+
+
+if __name__ == "__main__":
+    main()
