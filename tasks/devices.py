@@ -89,6 +89,12 @@ def _require(available: bool, wanted: str, found: str) -> None:
         )
 
 
+def bfloat16_instructions() -> str:
+    """Return what this CPU has for bfloat16: it decides over the last bits, and over the speed."""
+    flags = _cpu_flags().split() or _cpuinfo("Features").split()
+    return " ".join(sorted(flag for flag in flags if "bf16" in flag or flag.startswith("amx")))
+
+
 def _cpu_vendor() -> str:
     return _cpuinfo("vendor_id") or platform.processor() or platform.machine()
 

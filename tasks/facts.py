@@ -17,7 +17,7 @@ from foodvision.errors import PlanError
 from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
-from tasks.devices import Device, machine_fingerprint
+from tasks.devices import Device, bfloat16_instructions, machine_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,11 +91,14 @@ class LibraryFacts:
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return what acts on the bits besides the recipe."""
         device = self.device(settings)
+        capability = device.capability
+        if device.kind == "cpu" and settings.precision == "bfloat16":
+            capability = f"{capability} {bfloat16_instructions()}".strip()
         return {
             "torch": _version("torch"),
             "torchvision": _version("torchvision"),
             "device": device.kind,
-            "capability": device.capability,
+            "capability": capability,
             "precision": settings.precision,
             "threads": settings.threads,
         }

@@ -60,7 +60,9 @@ def predict_photos(
 ) -> PhotoAnswers:
     """Run a saved model over image files, prepared as its training images were.
 
-    Photos are turned as their EXIF orientation says. One that cannot be read stops no other.
+    Photos are turned as their EXIF orientation says. One that cannot be read stops no other. The
+    arithmetic is float32, also for a model that was trained and scored in another precision (its
+    card says which): probabilities then differ from the scored ones in their last digits.
 
     Args:
         module: whole model, on its device; gives float logits [B, C].

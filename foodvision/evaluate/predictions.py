@@ -10,6 +10,7 @@ import torch
 
 from foodvision.errors import DataError, ModelError
 from foodvision.train.determinism import aligned
+from foodvision.train.precision import Precision, forward_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 _EVEN_FLOATS = 16  # 64 bytes
 
 
-def predict_logits(module: nn.Module, inputs: Inputs, *, batch_size: int = 64) -> Tensor:
+def predict_logits(
+    module: nn.Module,
+    inputs: Inputs,
+    *,
+    batch_size: int = 64,
+    precision: Precision = "float32",
+) -> Tensor:
     """Run a module over images in evaluation mode.
 
     Every batch has exactly `batch_size` rows; the last one is filled up with its last image, and
@@ -34,6 +41,7 @@ def predict_logits(module: nn.Module, inputs: Inputs, *, batch_size: int = 64) -
             afterwards, submodule by submodule.
         inputs: the images, ready for the module; at least one.
         batch_size: rows of every batch; acts on the last bits.
+        precision: of the forward pass.
 
     Returns:
         float32 [N, C] on the CPU, in the order of `inputs`.
@@ -45,7 +53,10 @@ def predict_logits(module: nn.Module, inputs: Inputs, *, batch_size: int = 64) -
     if len(inputs) == 0:
         raise DataError("Predictions need at least one image, found none. Choose a larger split.")
     with _evaluating(module), _even_rows(module), torch.inference_mode():
-        parts = [_predict_batch(module, inputs, rows) for rows in _batches(len(inputs), batch_size)]
+        parts = [
+            _predict_batch(module, inputs, rows, precision)
+            for rows in _batches(len(inputs), batch_size)
+        ]
     return torch.cat(parts)[: len(inputs)].float().cpu()
 
 
@@ -54,8 +65,12 @@ def _batches(images: int, batch_size: int) -> Iterator[np.ndarray]:
         yield np.minimum(np.arange(begin, begin + batch_size, dtype=np.int64), images - 1)
 
 
-def _predict_batch(module: nn.Module, inputs: Inputs, rows: np.ndarray) -> Tensor:
-    logits = module(aligned(inputs.batch(rows)))
+def _predict_batch(
+    module: nn.Module, inputs: Inputs, rows: np.ndarray, precision: Precision
+) -> Tensor:
+    images = aligned(inputs.batch(rows))
+    with forward_precision(precision, images.device):
+        logits = module(images)
     if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != len(rows):
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits)
         raise ModelError(

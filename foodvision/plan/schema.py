@@ -294,7 +294,7 @@ class CellSettings(_Settings):
         test: whose test split scores.
         valid: share of the training images set aside first, in [0, 1).
         seed: of the new head, the order of images, dropout; in [0, 2**63).
-        precision: of the arithmetic.
+        precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
         micro_batch: images per step of accumulation; `None`: the whole batch.
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:0,2`.
@@ -311,7 +311,7 @@ class CellSettings(_Settings):
     schedule: ScheduleSettings = ScheduleSettings()
     loss: LossSettings = LossSettings()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
-    precision: Literal["float32"] = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
     micro_batch: Positive | None = None
     device: Annotated[str, AfterValidator(_check_device)] = "auto"

@@ -14,6 +14,7 @@ from foodvision.data.transforms import Transform, normalize
 from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
 from foodvision.plan.work import Tally
 from foodvision.train.determinism import deterministic
+from foodvision.train.precision import Precision, forward_precision
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,7 +98,10 @@ def open_inputs(root: Root, images: ImageSet, site: Site, *, live: nn.Module | N
     pixels = root.recipe.pixels or root.recipe
     transform = Transform.from_json(dict(root.transform))
     inputs = PixelInputs(open_bank(site, pixels).open(sha256), transform, site.device)
-    return inputs if live is None else LiveInputs(inputs, live, root.recipe.settings["batch"])
+    if live is None:
+        return inputs
+    size = root.recipe.settings["batch"]
+    return LiveInputs(inputs, live, size, precision=root.settings.precision)
 
 
 class LiveInputs:
@@ -106,10 +110,13 @@ class LiveInputs:
     The rows equal the kept ones to the bit, so the key of what is trained on them is the same.
     """
 
-    def __init__(self, pixels: Inputs, prefix: nn.Module, batch: int) -> None:
+    def __init__(
+        self, pixels: Inputs, prefix: nn.Module, batch: int, *, precision: Precision
+    ) -> None:
         self._pixels = pixels
         self._prefix = prefix.eval()
         self._batch = batch
+        self._precision = precision
 
     def __len__(self) -> int:
         return len(self._pixels)
@@ -121,13 +128,16 @@ class LiveInputs:
                 self._prefix,
                 self._pixels.batch(indices[start : start + self._batch]),
                 size=self._batch,
+                precision=self._precision,
             )
             for start in range(0, len(indices), self._batch)
         ]
         return torch.cat(parts)
 
 
-def run_prefix(prefix: nn.Module, images: Tensor, *, size: int) -> Tensor:
+def run_prefix(
+    prefix: nn.Module, images: Tensor, *, size: int, precision: Precision = "float32"
+) -> Tensor:
     """Run a frozen prefix on up to `size` images, padded to exactly that many.
 
     A row of a fixed batch does not depend on its neighbours; with a smaller last batch it does.
@@ -136,17 +146,18 @@ def run_prefix(prefix: nn.Module, images: Tensor, *, size: int) -> Tensor:
         prefix: in eval mode.
         images: float32 [B, C, H, W], B at most `size`.
         size: of the batch that the recipe fixes.
+        precision: of the forward pass.
 
     Returns:
-        Rows of the B images, without gradient.
+        float32 rows of the B images, without gradient.
     """
     count = len(images)
     if count < size:
         padding = images.new_zeros((size - count, *images.shape[1:]))
         images = torch.cat([images, padding])
-    with torch.inference_mode():
+    with torch.inference_mode(), forward_precision(precision, images.device):
         rows: Tensor = prefix(images)
-    return rows[:count].clone()
+    return rows[:count].float().clone()
 
 
 class _PixelReader:
@@ -184,7 +195,8 @@ def _features(
         size = job.recipe.settings["batch"]
         for pixels in _rebatched(reader.blocks(images), size):
             batch = normalize(torch.from_numpy(pixels).to(site.device), reader.transform)
-            yield run_prefix(prefix, batch, size=size).float().cpu().numpy()
+            rows = run_prefix(prefix, batch, size=size, precision=settings.precision)
+            yield rows.cpu().numpy()
 
 
 def _rebatched(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
     from foodvision.store import Store
+    from foodvision.train.precision import Precision
 
 # Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
 KEPT_SNAPSHOT_BYTES = 256 * 1024
@@ -45,13 +46,14 @@ class _Scores:
     images: ImageSet
     inputs: Inputs
     labels: Tensor
+    precision: Precision
     rows: list[dict[str, Any]] = field(default_factory=list)
     logits: Tensor | None = None
     seconds: float = 0.0
 
     def add(self, epoch: int, module: nn.Module) -> None:
         started = time.perf_counter()
-        self.logits = predict_logits(module, self.inputs)
+        self.logits = predict_logits(module, self.inputs, precision=self.precision)
         score = score_logits(self.logits, self.labels)
         self.rows.append(
             {
@@ -91,10 +93,7 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         apply_freeze(model, root.architecture.frozen_count, root.settings.model.batchnorm)
         prefix, suffix = model.split(root.prefix_count)
         through = prefix.eval() if live and root.prefix_count else None
-        scores = [
-            _Scores(images, open_inputs(root, images, site, live=through), site.labels(images))
-            for images in wanted
-        ]
+        scores = [_open_scores(root, images, site, through) for images in wanted]
         results: list[EpochResult] = []
         if span.parent and _diverged_at(site.store, span.parent):
             states = _stay_diverged(span, site.store, suffix, scores)
@@ -118,13 +117,17 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
         model = site.models.initial(root)
         prefix, suffix = model.split(root.prefix_count)
         through = prefix.eval() if live and root.prefix_count else None
-        inputs = open_inputs(root, job.images, site, live=through)
-        score = _Scores(job.images, inputs, site.labels(job.images))
+        score = _open_scores(root, job.images, site, through)
         for epoch in job.epochs:
             load_state(site.store, job.chain.states[epoch - 1], suffix)
             score.add(epoch, suffix)
     _write_score(site.store, job.key, score)
     return _count([], [score], is_live=through is not None)
+
+
+def _open_scores(root: Root, images: ImageSet, site: Site, through: nn.Module | None) -> _Scores:
+    inputs = open_inputs(root, images, site, live=through)
+    return _Scores(images, inputs, site.labels(images), root.settings.precision)
 
 
 def read_snapshot(store: Store, key: str) -> Snapshot:
@@ -209,6 +212,7 @@ def train_settings(root: Root) -> TrainSettings:
         optimizer=OptimizerSettings(**optimizer),
         label_smoothing=settings.loss.label_smoothing,
         micro_batch=settings.micro_batch,
+        precision=settings.precision,
     )
 
 

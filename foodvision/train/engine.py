@@ -19,6 +19,7 @@ from foodvision.train.determinism import aligned
 from foodvision.train.dropout import portable_dropout
 from foodvision.train.generators import epoch_generator, epoch_randomness
 from foodvision.train.optimizers import OptimizerSettings, build_optimizer
+from foodvision.train.precision import Precision, forward_precision
 from foodvision.train.snapshots import Snapshot, changing_names, restore_snapshot, take_snapshot
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class TrainSettings:
         label_smoothing: share of the target spread over all classes; in [0, 1).
         micro_batch: most images in one forward pass (memory); the step still weighs all images of
             its batch alike. `None`: the whole batch at once.
+        precision: of the forward pass; the loss is computed from float32 logits.
     """
 
     batch_size: int
@@ -49,6 +51,7 @@ class TrainSettings:
     optimizer: OptimizerSettings
     label_smoothing: float = 0.0
     micro_batch: int | None = None
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,9 @@ class _Trainer:
 
     def _logits(self, indices: np.ndarray) -> Tensor:
         try:
-            logits = self._module(aligned(self._inputs.batch(indices)))
+            images = aligned(self._inputs.batch(indices))
+            with forward_precision(self._settings.precision, self._device):
+                logits = self._module(images)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -227,7 +232,7 @@ class _Trainer:
                 "frozen`."
             ) from error
         self._check_logits(logits, len(indices))
-        return logits  # type: ignore[no-any-return]
+        return logits.float()  # type: ignore[no-any-return]
 
     def _check_logits(self, logits: object, images: int) -> None:
         if not isinstance(logits, torch.Tensor) or logits.dim() != 2 or len(logits) != images:

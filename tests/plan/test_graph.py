@@ -285,6 +285,7 @@ ACTS = [
     "base.transform.channels=3",
     "base.transform.interpolation=nearest",
     "base.threads=1",
+    "base.precision=bfloat16",
     "base.micro_batch=2",
     "base.data=twenty",
     "base.data={name: ten, count: 6}",
@@ -335,7 +336,6 @@ def test_every_setting_is_on_one_of_the_two_lists() -> None:
         "base.optimizer.kind",
         "base.loss.kind",
         "base.schedule.kind",  # one kind so far
-        "base.precision",  # float32 so far
         "base.model.weights_sha256",  # a check; the digest that counts is the file's
         "base.transform.resize",
         "base.transform.resize_to",

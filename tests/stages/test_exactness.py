@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
 from foodvision.errors import TrainingError
 from foodvision.stages import training
+from tasks.records import read_logits
 from tests.running import make_photos, plan_text, run
 
 if TYPE_CHECKING:
@@ -20,12 +22,17 @@ grid:
   epochs: [2, 4]
 """
 MODELS = {
-    "whole network": "{arch: tiny_vgg, hidden: 4, freeze: none}",
-    "head on features": "{arch: tiny_vgg, hidden: 4, freeze: backbone}",
-    "part frozen": "{arch: tiny_vgg, hidden: 4, freeze: 1}",
-    "batch normalisation": "{arch: mnasnet0_5, freeze: most}",
-    "statistics follow": "{arch: resnet18, freeze: most, batchnorm: train}",
-    "dropout": "{arch: squeezenet1_1, freeze: backbone, dropout: 0.3}",
+    "whole network": {"model": "{arch: tiny_vgg, hidden: 4, freeze: none}"},
+    "head on features": {"model": "{arch: tiny_vgg, hidden: 4, freeze: backbone}"},
+    "part frozen": {"model": "{arch: tiny_vgg, hidden: 4, freeze: 1}"},
+    "batch normalisation": {"model": "{arch: mnasnet0_5, freeze: most}"},
+    "statistics follow": {"model": "{arch: resnet18, freeze: most, batchnorm: train}"},
+    "dropout": {"model": "{arch: squeezenet1_1, freeze: backbone, dropout: 0.3}"},
+    "bfloat16": {"model": "{arch: mnasnet0_5, freeze: none}", "precision": "bfloat16"},
+    "bfloat16 on features": {
+        "model": "{arch: mnasnet0_5, freeze: most}",
+        "precision": "bfloat16",
+    },
 }
 
 
@@ -35,8 +42,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def small(photos: Path, model: str, rest: str = "") -> str:
-    size = 32 if "net" in MODELS[model] else 16
-    return plan_text(photos, rest, model=MODELS[model]).replace("size: 16", f"size: {size}")
+    size = 32 if "net" in MODELS[model]["model"] else 16
+    return plan_text(photos, rest, **MODELS[model]).replace("size: 16", f"size: {size}")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -59,7 +66,9 @@ def test_two_and_two_more_epochs_equal_four(model: str, photos: Path, tmp_path: 
     assert longer.results() == at_once.results()
 
 
-@pytest.mark.parametrize("model", ["head on features", "batch normalisation", "dropout"])
+@pytest.mark.parametrize(
+    "model", ["head on features", "batch normalisation", "dropout", "bfloat16 on features"]
+)
 def test_live_prefix_equals_kept_features(model: str, photos: Path, tmp_path: Path) -> None:
     text = small(photos, model)
     kept = run(text, tmp_path / "kept")
@@ -121,8 +130,9 @@ def test_counted_work_is_what_was_predicted(photos: Path, tmp_path: Path) -> Non
     assert again.counted.epochs == again.counted.prefix_images == 0
 
 
-def test_order_of_cells_changes_no_bit(photos: Path, tmp_path: Path) -> None:
-    text = small(photos, "whole network", GRID)
+@pytest.mark.parametrize("model", ["whole network", "bfloat16"])
+def test_order_of_cells_changes_no_bit(model: str, photos: Path, tmp_path: Path) -> None:
+    text = small(photos, model, GRID)
     turned = text.replace("[2, 4]", "[4, 2]")
     assert run(text, tmp_path / "one").results() == run(turned, tmp_path / "two").results()
 
@@ -156,6 +166,22 @@ def test_diverged_training_is_a_result(photos: Path, tmp_path: Path) -> None:
         assert ran.store.get("train", compiled.final).notes["diverged"]
         assert ran.store.get("score", compiled.result_key).notes["rows"][-1]["loss"] is None
     assert run(text, tmp_path, [override]).work.is_empty
+
+
+def test_precision_acts_on_features_and_logits_and_not_on_their_types(
+    photos: Path, tmp_path: Path
+) -> None:
+    whole, half = (
+        run(small(photos, "batch normalisation"), tmp_path, [f"base.precision={precision}"])
+        for precision in ("float32", "bfloat16")
+    )
+    assert half.counted.prefix_images == whole.counted.prefix_images > 0
+    assert half.results() != whole.results()
+    (compiled,) = half.graph.cells
+    assert read_logits(half.store.get("score", compiled.result_key)).dtype == np.float32
+    snapshot = training.read_snapshot(half.store, compiled.final)
+    assert {tensor.dtype for tensor in snapshot.model.values()} <= {torch.float32, torch.int64}
+    assert {tensor.dtype for tensor in snapshot.optimizer.values()} == {torch.float32}
 
 
 def test_threads_of_the_process_are_as_before(photos: Path, tmp_path: Path) -> None:
