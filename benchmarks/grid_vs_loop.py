@@ -252,16 +252,21 @@ def timed(work: Any) -> float:
 def table(found: list[Figures]) -> str:
     """Return the figures as a Markdown table."""
     lines = [
-        "| grid | cells | plan, s | again, s | loop, s | ratio | epochs | images through a prefix |",
+        "| grid | cells | plan, s | again, s | loop, s | ratio | epochs | prefix images |",
         "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for one in found:
-        loop = f"{one.loop_seconds:.1f}" if one.loop_seconds else "–"
-        ratio = f"{one.ratio:.1f}×" if one.ratio else "–"
-        lines.append(
-            f"| {one.case} | {one.cells} | {one.plan_seconds:.1f} | {one.again_seconds:.1f} | {loop} "
-            f"| {ratio} | {one.counted['epochs']} | {one.counted['prefix_images']:,} |"
-        )
+        cells = [
+            one.case,
+            str(one.cells),
+            f"{one.plan_seconds:.1f}",
+            f"{one.again_seconds:.1f}",
+            f"{one.loop_seconds:.1f}" if one.loop_seconds else "–",
+            f"{one.ratio:.1f}×" if one.ratio else "–",
+            f"{one.counted['epochs']:,}",
+            f"{one.counted['prefix_images']:,}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
