@@ -11,6 +11,7 @@ import torch
 from foodvision.data.bank import Bank
 from foodvision.data.loaders import FeatureInputs, Inputs, PixelInputs, compute_pixels
 from foodvision.data.transforms import Transform, normalize
+from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
 from foodvision.plan.work import Tally
 from foodvision.train.determinism import deterministic
@@ -189,8 +190,7 @@ def _features(
     if settings is None:
         raise ValueError("a compiled recipe knows the settings that asked for it")
     model = site.models.prefix(job.recipe, classes=classes, transform=reader.transform.to_json())
-    prefix, _ = model.split(len(job.recipe.settings["blocks"]))
-    prefix.eval()
+    prefix = frozen_prefix(model, len(job.recipe.settings["blocks"]))
     with deterministic(settings.threads):
         size = job.recipe.settings["batch"]
         for pixels in _rebatched(reader.blocks(images), size):

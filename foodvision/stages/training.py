@@ -12,6 +12,7 @@ import numpy as np
 from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
 from foodvision.models.build import apply_freeze, set_training_mode
+from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
 from foodvision.plan.work import Tally
 from foodvision.stages.rows import open_inputs
@@ -91,8 +92,8 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
             return Tally()
         model = site.models.initial(root)
         apply_freeze(model, root.architecture.frozen_count, root.settings.model.batchnorm)
-        prefix, suffix = model.split(root.prefix_count)
-        through = prefix.eval() if live and root.prefix_count else None
+        _, suffix = model.split(root.prefix_count)
+        through = frozen_prefix(model, root.prefix_count) if live and root.prefix_count else None
         scores = [_open_scores(root, images, site, through) for images in wanted]
         results: list[EpochResult] = []
         if span.parent and _diverged_at(site.store, span.parent):
@@ -115,8 +116,8 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     root = job.chain.root
     with deterministic(root.settings.threads):
         model = site.models.initial(root)
-        prefix, suffix = model.split(root.prefix_count)
-        through = prefix.eval() if live and root.prefix_count else None
+        _, suffix = model.split(root.prefix_count)
+        through = frozen_prefix(model, root.prefix_count) if live and root.prefix_count else None
         score = _open_scores(root, job.images, site, through)
         for epoch in job.epochs:
             load_state(site.store, job.chain.states[epoch - 1], suffix)
