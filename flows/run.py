@@ -48,6 +48,7 @@ class RunOutcome:
     Attributes:
         run_id: the flow run's id.
         plan_name: name of the plan.
+        ranked_by: the metric that decides the ranking.
         cells: number of cells.
         failures: label and error of each cell that failed.
         naive: work that each cell alone would have been.
@@ -61,6 +62,7 @@ class RunOutcome:
 
     run_id: str
     plan_name: str
+    ranked_by: str
     cells: int
     failures: Mapping[str, str]
     naive: Tally
@@ -134,6 +136,7 @@ class Run:
         return RunOutcome(
             run_id=self.run_id,
             plan_name=self.plan.name,
+            ranked_by=self.plan.rank.by.value,
             cells=len(self.cells),
             failures=failures,
             naive=work.naive,

@@ -28,6 +28,16 @@ LEADERBOARD = (
     tables.Column("Seconds", "seconds_alone", tables.seconds, is_number=True),
     tables.Column("Parameters", "params_total", tables.number, is_number=True),
 )
+_RANKED_BY = {
+    "valid.accuracy": tables.Column(
+        "Valid accuracy", "valid_accuracy", tables.share, is_number=True
+    ),
+    "valid.loss": tables.Column("Valid loss", "valid_loss", tables.share, is_number=True),
+    "train.accuracy": tables.Column(
+        "Train accuracy", "train_accuracy", tables.share, is_number=True
+    ),
+    "train.loss": tables.Column("Train loss", "train_loss", tables.share, is_number=True),
+}
 _FINISHED = "completed"
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
@@ -80,10 +90,10 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Print the leaderboard, best first."""
-    columns: Sequence[tables.Column] = LEADERBOARD
+    rows, by = _ranked(plan, overrides or ())
+    columns = leaderboard_columns(by)
     if plan is None:
-        columns = (LEADERBOARD[0], tables.Column("Plan", "plan"), *LEADERBOARD[1:-1])
-    rows = ranked(plan, overrides or ())
+        columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
     tables.print_rows(rows, columns, as_json=as_json, empty="No cell has a result yet.")
     if not as_json:
         for row in rows:
@@ -200,8 +210,21 @@ def wilson_interval(accuracy: float, images: int) -> tuple[float, float]:
 # -- looking up -------------------------------------------------------------------------------
 
 
+def leaderboard_columns(by: str) -> tuple[tables.Column, ...]:
+    """Return the leaderboard's columns; what it is ranked by stands first, in 80 columns."""
+    if by not in _RANKED_BY:
+        return LEADERBOARD
+    place, label, *figures = LEADERBOARD
+    return (place, label, _RANKED_BY[by], *figures[:-1])
+
+
 def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
     """Return the leaderboard of a plan (file or name) or of all plans, best first."""
+    return _ranked(plan, overrides)[0]
+
+
+def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]:
+    """Return the leaderboard, and what it is ranked by."""
     from warehouse.ranking import rank as rank_warehouse
 
     home = current_home()
@@ -211,7 +234,7 @@ def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
         from tasks.ranking import rank_cells
 
         found = open_plan(Path(plan), overrides)
-        return rank_cells(found, expand(found), home)
+        return rank_cells(found, expand(found), home), found.rank.by.value
     with _translated():
         rows = rank_warehouse(home.warehouse, plan_name=plan)
     if plan is not None and not rows:
@@ -219,7 +242,7 @@ def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
             f"rank takes a plan's file, or the name of a plan that ran, found {plan!r}, which is "
             f"neither. `foodvision rank` shows what ran."
         )
-    return rows
+    return rows, "test.accuracy"
 
 
 def _is_path(plan: str) -> bool:

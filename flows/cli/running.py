@@ -12,7 +12,7 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
 from flows.cli.plans import print_work
-from flows.cli.results import LEADERBOARD
+from flows.cli.results import leaderboard_columns
 
 if TYPE_CHECKING:
     from flows.run import RunOutcome
@@ -74,7 +74,10 @@ def run(
 
 def _show(outcome: RunOutcome) -> None:
     tables.print_rows(
-        outcome.leaderboard, LEADERBOARD, as_json=False, empty="No cell has a result."
+        outcome.leaderboard,
+        leaderboard_columns(outcome.ranked_by),
+        as_json=False,
+        empty="No cell has a result.",
     )
     tables.say("")
     alone, run_, done = (asdict(t) for t in (outcome.naive, outcome.predicted, outcome.counted))
