@@ -74,7 +74,10 @@ def up(
     ] = False,
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
 ) -> None:
-    """Run a local Prefect server and serve the deployments, until Ctrl-C or `foodvision down`."""
+    """Run a Prefect server and serve the deployments.
+
+    Ends with Ctrl-C, or with `foodvision down` where it was detached.
+    """
     from flows.serving import ServeSettings, bring_up, bring_up_detached
 
     place = current_home()
