@@ -52,6 +52,11 @@ class Home:
         return self.root / "journals"
 
     @property
+    def certificates(self) -> Path:
+        """One append-only JSON-lines file per verification."""
+        return self.journals / "certificates"
+
+    @property
     def downloads(self) -> Path:
         """Fetched archives, whole or partial."""
         return self.root / "downloads"

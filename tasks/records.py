@@ -72,6 +72,16 @@ def run_records(
     return records
 
 
+def certificate_row(event: Event) -> Row:
+    """Return the row of one certificate, as its journal holds it."""
+    kept = ("certificate_id", "result_key", "cell_id", "plan_name", "is_equal", "difference")
+    return {name: event[name] for name in (*kept, "seconds")} | {
+        "checked_at": _time(event["checked_at"]),
+        "compared_json": _json(event["compared"]),
+        "environment_json": _json(event["environment"]),
+    }
+
+
 def chain_epochs(store: Store, final: str) -> list[tuple[str, Row]]:
     """Return the epochs behind a state, in order, each with the key of the span that holds it."""
     rows: list[tuple[str, Row]] = []

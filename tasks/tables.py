@@ -150,4 +150,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         width=_COUNT,
         height=_COUNT,
     ),
+    "certificates": _schema(
+        certificate_id=_TEXT,
+        result_key=_TEXT,
+        cell_id=_TEXT,
+        plan_name=_TEXT,
+        checked_at=_TIME,
+        is_equal=pa.bool_(),
+        compared_json=_TEXT,
+        difference=_TEXT,
+        environment_json=_TEXT,
+        seconds=_REAL,
+    ),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from tasks.finished import StoreFinished
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal
 from tasks.outcomes import Ledger
+from tasks.results import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,11 +84,11 @@ class Ran:
     def result(self, label: str) -> str:
         """Return a digest of all that the contract is about: weights, epochs, logits of a cell."""
         (compiled,) = (cell for cell in self.graph.cells if cell.cell.label == label)
-        return result_digest(self.store, compiled)
+        return read_result(self.store, compiled).digest
 
     def results(self) -> dict[str, str]:
         return {
-            compiled.cell.cell_id: result_digest(self.store, compiled)
+            compiled.cell.cell_id: read_result(self.store, compiled).digest
             for compiled in self.graph.cells
         }
 
@@ -131,22 +131,3 @@ def run(
         for job in group.jobs:
             ledger.attempt(job)
     return Ran(plan, graph, work, ledger, store, place)
-
-
-def result_digest(store: Store, compiled: Any) -> str:
-    """Digest a cell's final weights, its epochs and its logits; times do not count."""
-    from foodvision.stages.training import read_snapshot
-    from tasks.records import chain_epochs, read_logits, scored_epochs
-
-    state = hashlib.sha256()
-    snapshot = read_snapshot(store, compiled.final)
-    for name, tensor in sorted([*snapshot.model.items(), *snapshot.optimizer.items()]):
-        state.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    epochs = chain_epochs(store, compiled.final)
-    for _, row in epochs:
-        state.update(repr({k: v for k, v in sorted(row.items()) if k != "seconds"}).encode())
-    for part, images in sorted(compiled.image_sets.items()):
-        scores = scored_epochs(store, epochs, images.digest)
-        state.update(repr([scores[row["epoch"]] for _, row in epochs]).encode())
-        state.update(read_logits(store.get("score", compiled.score_keys[part])).tobytes())
-    return state.hexdigest()

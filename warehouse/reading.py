@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from warehouse import statements
 from warehouse.database import query
-from warehouse.errors import MissingWarehouseError
+from warehouse.errors import MissingWarehouseError, SchemaVersionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,10 +127,14 @@ def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
 
 
 def known_results(path: Path) -> frozenset[str]:
-    """Return the keys of all results whose epochs are loaded; none where there is no file yet."""
+    """Return the keys of all results whose epochs are loaded, for whoever loads next.
+
+    None where there is no file yet, or one of another version: loading upgrades an older file (and
+    refuses a newer one), and loads its results once more, which changes nothing.
+    """
     try:
         found = query(path, statements.query_text("known_results"))
-    except MissingWarehouseError:
+    except (MissingWarehouseError, SchemaVersionError):
         return frozenset()
     return frozenset(found["result_key"].to_pylist())
 

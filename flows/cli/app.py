@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import house, plans, results, running, services
+from flows.cli import house, plans, results, running, services, verifying
 
 app = typer.Typer(
     name="foodvision",
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 plans.register(app)
 running.register(app)
+verifying.register(app)
 results.register(app)
 services.register(app)
 house.register(app)

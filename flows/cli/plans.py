@@ -1,4 +1,4 @@
-"""Commands about plans that run nothing: init, validate, explain."""
+"""Commands about plans that run nothing: init, validate, explain, diff."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foodvision.home import Home
+    from foodvision.plan.diff import CellChange, DroppedCell
     from foodvision.plan.problems import Problem
     from foodvision.plan.schema import Plan
 
@@ -46,6 +47,18 @@ def register(app: typer.Typer) -> None:
             "  epochs         60        40"
         )
     )(explain)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision diff plans/demo.yaml plans/longer.yaml\n"
+            "  longer against demo: 0 cells reused, 1 continued, 1 added, 1 dropped;\n"
+            "  10 of 25 epochs shared\n"
+            "  Change     Cell       Epochs  What\n"
+            "  continued  adam · 20   10/20  after adam · 10\n"
+            "  added      sgd · 5       0/5  features of 225/225 images shared\n"
+            "  dropped    adam · 10      10  lives on in adam · 20"
+        )
+    )(diff)
 
 
 def init(
@@ -81,7 +94,7 @@ def validate(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Check a plan: every problem at once, then what looks like a mistake."""
+    """Check a plan: every problem at once, then lint."""
     from foodvision.plan.expand import expand
     from foodvision.plan.lint import lint
     from foodvision.plan.problems import PlanProblems
@@ -206,6 +219,67 @@ def explain(
             as_json=False,
             empty="",
         )
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="The plan to compare with.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="The plan that comes after it.")],
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Say what plan B reuses, continues, adds and drops, against plan A."""
+    from tasks.explaining import diff_plans
+    from tasks.plans import open_plan
+
+    earlier, later = open_plan(before), open_plan(after)
+    difference = diff_plans(earlier, later, current_home())
+    if as_json:
+        tables.print_json(difference.to_json())
+        return
+    tables.say(
+        f"{later.name} against {earlier.name}: {_count(difference.count('reused'), 'cell')} "
+        f"reused, {difference.count('continued')} continued, {difference.count('added')} added, "
+        f"{len(difference.dropped)} dropped;\n{difference.shared_epochs:,} of "
+        f"{difference.epochs:,} epochs shared\n"
+    )
+    tables.print_rows(
+        [_change_row(cell) for cell in difference.cells]
+        + [_dropped_row(cell) for cell in difference.dropped],
+        [
+            tables.Column("Change", "change"),
+            tables.Column("Cell", "label"),
+            tables.Column("Epochs", "epochs", is_number=True),
+            tables.Column("What", "what"),
+        ],
+        as_json=False,
+        empty="",
+    )
+
+
+def _change_row(cell: CellChange) -> dict[str, Any]:
+    notes = []
+    if cell.change == "continued":
+        verb = "after" if cell.shared_epochs < cell.epochs else "inside"
+        notes.append(f"{verb} {cell.with_label}")
+    elif cell.with_label not in (None, cell.label):
+        notes.append(f"as {cell.with_label}")
+    if cell.new_scores:
+        notes.append(f"{' and '.join(cell.new_scores)} scored on other images")
+    if cell.change != "reused" and cell.rows:
+        notes.append(f"{cell.rows.kind} of {cell.rows.images}/{cell.rows.of_images} images shared")
+    elif cell.change == "added":
+        notes.append("nothing shared")
+    return {
+        "change": cell.change,
+        "label": cell.label,
+        "epochs": f"{cell.shared_epochs}/{cell.epochs}",
+        "what": ", ".join(notes),
+    }
+
+
+def _dropped_row(cell: DroppedCell) -> dict[str, Any]:
+    what = f"lives on in {cell.lives_on_in}" if cell.lives_on_in else ""
+    return {"change": "dropped", "label": cell.label, "epochs": str(cell.epochs), "what": what}
 
 
 def _stage_row(stage: dict[str, Any]) -> dict[str, Any]:

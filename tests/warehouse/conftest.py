@@ -162,6 +162,18 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "width": (_COUNT, 64),
         "height": (_COUNT, 48),
     },
+    "certificates": {
+        "certificate_id": (_TEXT, "certificate-1"),
+        "result_key": (_TEXT, "result-1"),
+        "cell_id": (_TEXT, "cell-1"),
+        "plan_name": (_TEXT, "demo"),
+        "checked_at": (_TIME, START),
+        "is_equal": (pa.bool_(), True),
+        "compared_json": (_TEXT, "[]"),
+        "difference": (_TEXT, None),
+        "environment_json": (_TEXT, "{}"),
+        "seconds": (_REAL, 1.5),
+    },
 }
 
 Row = dict[str, Any]

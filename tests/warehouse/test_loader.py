@@ -31,6 +31,7 @@ NAMES = (
     "stages",
     "datasets",
     "images",
+    "certificates",
 )
 
 

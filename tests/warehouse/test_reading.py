@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse
-from warehouse import reading
+from warehouse import database, migrations, reading
 
 from .conftest import START
 
@@ -97,6 +97,13 @@ def test_known_results_are_those_with_epochs(path: Path) -> None:
 
 def test_before_the_first_run_no_result_is_known(tmp_path: Path) -> None:
     assert reading.known_results(tmp_path / "warehouse.duckdb") == frozenset()
+
+
+def test_no_result_of_an_older_file_is_known_so_that_loading_upgrades_it(tmp_path: Path) -> None:
+    older = tmp_path / "warehouse.duckdb"
+    with database.connect(older, read_only=False) as connection:
+        migrations.migrate(connection, older, to=migrations.latest_version() - 1)
+    assert reading.known_results(older) == frozenset()
 
 
 def test_readers_say_that_nothing_has_run(tmp_path: Path) -> None:
