@@ -313,13 +313,19 @@ def _hparams(settings: Row) -> Row:
         "freeze": settings["model"]["freeze"],
         "weights": settings["model"]["weights"],
         "dropout": settings["model"]["dropout"],
+        "augment": _augment_label(settings["augment"]),
         "data": settings["data"]["name"],
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],
         "optimizer": settings["optimizer"]["kind"],
         "lr": settings["optimizer"]["lr"],
+        "precision": settings["precision"],
         "seed": settings["seed"],
     }
+
+
+def _augment_label(augment: str | Sequence[Mapping[str, Any]]) -> str:
+    return augment if isinstance(augment, str) else " + ".join(step["kind"] for step in augment)
 
 
 def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:

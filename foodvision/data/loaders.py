@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ import torch
 from foodvision.data.transforms import Transform, normalize, to_pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Future
 
     from torch import Tensor
@@ -79,6 +80,7 @@ class PixelInputs:
     def __init__(self, rows: Rows, transform: Transform, device: torch.device) -> None:
         self._rows = _HeldRows(rows, device)
         self._transform = transform
+        self._change: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -89,7 +91,20 @@ class PixelInputs:
         Args:
             indices: int64 [n], positions in the list.
         """
-        return normalize(self._rows.at(indices), self._transform)
+        pixels = self._rows.at(indices)
+        if self._change is not None:
+            pixels = self._change(pixels)
+        return normalize(pixels, self._transform)
+
+    def changed_by(self, change: Callable[[Tensor], Tensor]) -> PixelInputs:
+        """Return the same images whose pixels are changed before they are normalised.
+
+        Args:
+            change: from uint8 [n, channels, size, size] on the device to the same shape.
+        """
+        changed = copy(self)  # the rows are held once
+        changed._change = change
+        return changed
 
 
 def compute_pixels(

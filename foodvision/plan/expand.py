@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from foodvision.plan.schema import Plan
 
 CELL_ID_LENGTH = 16
+# Settings that came when results were kept already: at their default they leave old ids alone.
+_LATER_SETTINGS = ("augment",)
 _SEPARATOR = " · "
 _BASE_LABEL = "base"
 
@@ -73,13 +75,17 @@ class Draft:
 def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
     """Return the identity of a recipe: 16 hex digits.
 
-    Names of data sets do not count: what they stand for does.
+    Names of data sets do not count: what they stand for does. A setting that the language did not
+    always have does not count where it is as if it were not there.
 
     Args:
         settings: the cell's.
         data: the settings of each data set (JSON values), by name.
     """
     recipe = settings.model_dump(mode="json", exclude_none=True)
+    for name in _LATER_SETTINGS:
+        if recipe[name] == CellSettings.model_fields[name].default:
+            del recipe[name]
     for part in ("data", "test"):
         choice = recipe[part]
         choice["name"] = data[choice["name"]]

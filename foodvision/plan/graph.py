@@ -245,7 +245,8 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
     weights = facts.weights_digest(settings)
     environment = facts.environment(settings)
     pixels = _pixels_recipe(settings, transform, facts)
-    prefix_count = architecture.prefix_count
+    is_random = settings.augment != "none"  # then a frozen block sees new images in every epoch
+    prefix_count = 0 if is_random else architecture.prefix_count
     recipe = pixels
     if prefix_count:
         recipe = _features_recipe(
@@ -257,6 +258,7 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
         "environment": dict(environment),
         "recipe": recipe.key,
         "normalize": _normalisation(transform),
+        "augment": settings.model_dump(mode="json", include={"augment"})["augment"],
         "model": _model_inputs(settings, transform)
         | {"classes": len(train.classes), "dropout": settings.model.dropout},
         "weights": weights,

@@ -71,7 +71,7 @@ def describe(error: ErrorDetails) -> str:
     if kind in {"literal_error", "enum"}:
         return _one_of(found, str(context["expected"]))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _kind(found, context)
+        return _kind(found, context, is_step="augment" in error["loc"])
     if kind in _TEMPLATES:
         return f"{_TEMPLATES[kind](context)}, got {show(found)}{_hint(kind, found)}"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {show(found)}"
@@ -84,11 +84,12 @@ def _one_of(found: Any, expected: str) -> str:
     return f"{rule}, got {show(found)}" + (f"; did you mean {near!r}?" if near else "")
 
 
-def _kind(found: Any, context: Mapping[str, Any]) -> str:
+def _kind(found: Any, context: Mapping[str, Any], *, is_step: bool) -> str:
     expected = str(context.get("expected_tags", ""))
     if isinstance(found, dict) and "kind" in found:
         return _one_of(found["kind"], expected)
-    return "is missing: add it, as in {kind: adam, lr: 0.001}"
+    example = "{kind: horizontal_flip}" if is_step else "{kind: adam, lr: 0.001}"
+    return f"is missing: add it, as in {example}"
 
 
 def _hint(kind: str, found: Any) -> str:

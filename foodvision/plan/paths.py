@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -19,7 +19,6 @@ Tree = dict[str, "Tree"]
 NOT_YET = {
     "phases": "write epochs (and freeze) for the whole training",
     "stop": "write the number of epochs, and compare several by an axis over epochs",
-    "augment": "train without augmentation",
     "alerts": "read the table after the run (`foodvision rank`)",
     "search": "write search: grid, or delete it",
 }
@@ -37,11 +36,21 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(part)
 
 
+def _mappings(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the models that a mapping at this place may be; paths do not lead into lists."""
+    if get_origin(annotation) in {list, tuple}:
+        return
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _mappings(part)
+
+
 def _tree(models: tuple[type[BaseModel], ...]) -> Tree:
     tree: Tree = {}
     for model in models:
         for name, field in model.model_fields.items():
-            tree.setdefault(name, {}).update(_tree(tuple(_models(field.annotation))))
+            tree.setdefault(name, {}).update(_tree(tuple(_mappings(field.annotation))))
     return tree
 
 
@@ -89,9 +98,9 @@ def _defaults(model: type[BaseModel]) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _section_defaults() -> dict[str, dict[str | None, dict[str, Any]]]:
     return {
-        name: {_kind_of(model): _defaults(model) for model in _models(field.annotation)}
+        name: {_kind_of(model): _defaults(model) for model in _mappings(field.annotation)}
         for name, field in CellSettings.model_fields.items()
-        if any(_models(field.annotation))
+        if any(_mappings(field.annotation))
     }
 
 

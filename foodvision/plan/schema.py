@@ -286,6 +286,80 @@ class LossSettings(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+Probability = Annotated[float, Field(gt=0, le=1)]
+
+
+def _check_order(span: tuple[float, float]) -> tuple[float, float]:
+    if span[0] > span[1]:
+        raise broken_rule(f"must be [smallest, largest], got {list(span)}: turn them round")
+    return span
+
+
+def _check_steps(steps: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not steps:
+        raise broken_rule("must have at least one step, got []: add steps or write none")
+    return steps
+
+
+class RandomCropSettings(_Settings):
+    """The image with black around it, and a piece of its former size from anywhere in there.
+
+    Attributes:
+        padding: pixels of black on every side.
+    """
+
+    kind: Literal["random_crop"]
+    padding: Positive
+
+
+class RandomResizedCropSettings(_Settings):
+    """A piece of the image, resized to the image's size with the transform's interpolation.
+
+    Its sides are as 3:4 to 4:3 (Szegedy et al., 2015, "Going Deeper with Convolutions").
+
+    Attributes:
+        scale: smallest and largest share of the area, in (0, 1].
+    """
+
+    kind: Literal["random_resized_crop"]
+    scale: Annotated[
+        tuple[Probability, Probability], Field(strict=False), AfterValidator(_check_order)
+    ] = (0.08, 1.0)
+
+
+class HorizontalFlipSettings(_Settings):
+    """Left becomes right, with probability `p`.
+
+    Attributes:
+        p: in (0, 1].
+    """
+
+    kind: Literal["horizontal_flip"]
+    p: Probability = 0.5
+
+
+class VerticalFlipSettings(_Settings):
+    """Up becomes down, with probability `p`.
+
+    Attributes:
+        p: in (0, 1].
+    """
+
+    kind: Literal["vertical_flip"]
+    p: Probability = 0.5
+
+
+AugmentStep = Annotated[
+    RandomCropSettings | RandomResizedCropSettings | HorizontalFlipSettings | VerticalFlipSettings,
+    Field(discriminator="kind"),
+]
+AugmentSteps = Annotated[tuple[AugmentStep, ...], Field(strict=False), AfterValidator(_check_steps)]
+Augment = Annotated[
+    Annotated[Literal["none"], Tag("text")] | Annotated[AugmentSteps, Tag("steps")],
+    _text_or("steps"),
+]
+
+
 class CellSettings(_Settings):
     """One point of the grid, fully resolved: everything that one trained model depends on.
 
@@ -293,7 +367,9 @@ class CellSettings(_Settings):
         data: whose train split trains.
         test: whose test split scores.
         valid: share of the training images set aside first, in [0, 1).
-        seed: of the new head, the order of images, dropout; in [0, 2**63).
+        augment: `none`, or random changes of training images, one after the other; drawn anew for
+            every image in every epoch.
+        seed: of the new head, the order of images, dropout, augmentation; in [0, 2**63).
         precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
         micro_batch: images per step of accumulation; `None`: the whole batch.
@@ -305,6 +381,7 @@ class CellSettings(_Settings):
     valid: Annotated[float, Field(ge=0, lt=1)] = 0.0
     model: ModelSettings
     transform: Transform
+    augment: Augment = "none"
     batch_size: Positive
     epochs: Positive
     optimizer: Optimizer

@@ -18,7 +18,7 @@ from foodvision.train.determinism import deterministic
 from foodvision.train.precision import Precision, forward_precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -103,6 +103,23 @@ def open_inputs(root: Root, images: ImageSet, site: Site, *, live: nn.Module | N
         return inputs
     size = root.recipe.settings["batch"]
     return LiveInputs(inputs, live, size, precision=root.settings.precision)
+
+
+def augmented_inputs(root: Root, inputs: Inputs) -> Callable[[int], Inputs] | None:
+    """Return what gives an epoch its own random changes of the training images, if any.
+
+    Raises:
+        ValueError: the inputs are no pixels; the compiler gives an augmented chain nothing else.
+    """
+    settings = root.settings
+    if settings.augment == "none":
+        return None
+    if not isinstance(inputs, PixelInputs):
+        raise ValueError("only pixels can be augmented, not what a frozen prefix made of them")
+    from foodvision.train.augmentation import Augmentation  # torchvision.transforms: slow to import
+
+    augmentation = Augmentation(settings.augment, Transform.from_json(dict(root.transform)))
+    return lambda epoch: inputs.changed_by(augmentation.at_epoch(settings.seed, epoch))
 
 
 class LiveInputs:

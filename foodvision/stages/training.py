@@ -15,7 +15,7 @@ from foodvision.models.build import apply_freeze, set_training_mode
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
 from foodvision.plan.work import Tally
-from foodvision.stages.rows import open_inputs
+from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.determinism import deterministic
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import OptimizerSettings
@@ -193,6 +193,7 @@ def _run_epochs(
         first_epoch=span.first_epoch,
         snapshot=snapshot,
         enter_train_mode=enter_train_mode,
+        inputs_at=augmented_inputs(root, inputs),
     ):
         for score in scores:
             score.add(result.epoch, suffix)

@@ -90,6 +90,7 @@ def train_epochs(
     snapshot: Snapshot | None,
     enter_train_mode: Callable[[nn.Module], None],
     snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
+    inputs_at: Callable[[int], Inputs] | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train epoch by epoch, changing `module` in place.
 
@@ -109,6 +110,8 @@ def train_epochs(
             to begin with, and the optimizer starts fresh.
         enter_train_mode: sets the training mode of every submodule, called before each epoch.
         snapshot_names: entries of the module's state dict that a snapshot keeps.
+        inputs_at: the images as an epoch (from 1) sees them, where that differs from epoch to
+            epoch; asked once per epoch. `None`: `inputs`, always.
 
     Returns:
         An iterator over each epoch's result and a function that takes its snapshot; the function
@@ -119,7 +122,7 @@ def train_epochs(
             the module cannot train on these batches (raised while iterating).
     """
     _check_arguments(inputs, labels, settings, learning_rates, first_epoch, snapshot)
-    trainer = _Trainer(module, inputs, labels, settings, snapshot_names)
+    trainer = _Trainer(module, inputs_at or (lambda _: inputs), labels, settings, snapshot_names)
     if snapshot is not None:
         trainer.restore(snapshot)
     return trainer.run(learning_rates, first_epoch, enter_train_mode)
@@ -131,13 +134,13 @@ class _Trainer:
     def __init__(
         self,
         module: nn.Module,
-        inputs: Inputs,
+        inputs_at: Callable[[int], Inputs],
         labels: Tensor,
         settings: TrainSettings,
         snapshot_names: Callable[[nn.Module], Iterable[str]],
     ) -> None:
         self._module = module
-        self._inputs = inputs
+        self._inputs_at = inputs_at
         self._labels = labels.detach().cpu()
         self._highest_label = int(self._labels.max())
         self._settings = settings
@@ -177,8 +180,9 @@ class _Trainer:
             epoch_randomness(seed, epoch, device=self._device),
             portable_dropout(self._module, seed, epoch),
         ):
+            inputs = self._inputs_at(epoch)
             for (indices, labels), rate in zip(self._batches(order), rates, strict=True):
-                self._step(indices, labels, rate, tally)
+                self._step(inputs, indices, labels, rate, tally)
         train_loss, train_accuracy, is_finite = tally.totals()
         return EpochResult(
             epoch=epoch,
@@ -197,41 +201,42 @@ class _Trainer:
         labels = torch.split(self._labels[order].to(self._device), sizes)
         return zip(indices, labels, strict=True)
 
-    def _step(self, indices: np.ndarray, labels: Tensor, lr: float, tally: _EpochTally) -> None:
+    def _step(
+        self, inputs: Inputs, indices: np.ndarray, labels: Tensor, lr: float, tally: _EpochTally
+    ) -> None:
         """Take one optimizer step: the gradient of the mean loss over the batch."""
         images = len(indices)
         begin = 0
         for size in batch_sizes(images, self._settings.micro_batch or images):
             part = slice(begin, begin + size)
-            loss = self._loss(indices[part], labels[part], tally)
+            loss = self._loss(inputs.batch(indices[part]), labels[part], tally)
             (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
             begin += size
         self._optimizer.lr = lr
         self._optimizer.step()
         self._optimizer.zero_grad()
 
-    def _loss(self, indices: np.ndarray, labels: Tensor, tally: _EpochTally) -> Tensor:
-        logits = self._logits(indices)
+    def _loss(self, images: Tensor, labels: Tensor, tally: _EpochTally) -> Tensor:
+        logits = self._logits(aligned(images))
         loss = functional.cross_entropy(
             logits, labels, label_smoothing=self._settings.label_smoothing
         )
         tally.add(loss.detach(), logits.detach(), labels)
         return loss
 
-    def _logits(self, indices: np.ndarray) -> Tensor:
+    def _logits(self, images: Tensor) -> Tensor:
         try:
-            images = aligned(self._inputs.batch(indices))
             with forward_precision(self._settings.precision, self._device):
                 logits = self._module(images)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise TrainingError(
-                f"BatchNorm learns from 2 or more images at once, found a batch of {len(indices)}. "
+                f"BatchNorm learns from 2 or more images at once, found a batch of {len(images)}. "
                 "Raise `batch_size` (and `micro_batch`), use more images, or set `batchnorm: "
                 "frozen`."
             ) from error
-        self._check_logits(logits, len(indices))
+        self._check_logits(logits, len(images))
         return logits.float()  # type: ignore[no-any-return]
 
     def _check_logits(self, logits: object, images: int) -> None:

@@ -25,7 +25,7 @@ def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
     Args:
         seed: of the cell.
         epoch: from 1.
-        purpose: what the numbers are for: `shuffle`, `dropout`, `module`.
+        purpose: what the numbers are for: `shuffle`, `augment`, `dropout`, `module`.
 
     Returns:
         A number in [0, 2**63), the leading bits of a sha256: neighbouring seeds and epochs have

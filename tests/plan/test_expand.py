@@ -296,6 +296,8 @@ def test_cell_id_knows_neither_names_nor_labels_nor_ranking(values: Values) -> N
         {"threads": 1},
         {"device": "cpu"},
         {"loss": {"label_smoothing": 0.1}},
+        {"augment": [{"kind": "horizontal_flip"}]},
+        {"precision": "bfloat16"},
         {"model": {"arch": "tiny_vgg", "batchnorm": "train"}},
     ],
     ids=str,
@@ -351,6 +353,7 @@ def test_settings_are_what_others_see_as_json(cells: Cells) -> None:
             "channels": 3,
             "normalize": "none",
         },
+        "augment": "none",
         "batch_size": 32,
         "epochs": 5,
         "optimizer": {

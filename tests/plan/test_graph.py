@@ -192,6 +192,30 @@ def test_training_statistics_of_frozen_blocks_rule_features_out() -> None:
     assert [job.recipe.kind for job in work.rows] == ["pixels"]
 
 
+def test_augmentation_rules_features_out_and_is_in_every_setting_of_the_key() -> None:
+    steps = [
+        "none",
+        "[{kind: horizontal_flip}]",
+        "[{kind: horizontal_flip, p: 0.4}]",
+        "[{kind: vertical_flip}]",
+        "[{kind: vertical_flip}, {kind: horizontal_flip}]",
+        "[{kind: horizontal_flip}, {kind: vertical_flip}]",
+        "[{kind: random_crop, padding: 2}]",
+        "[{kind: random_crop, padding: 3}]",
+        "[{kind: random_resized_crop}]",
+        "[{kind: random_resized_crop, scale: [0.5, 1]}]",
+    ]
+    graphs = [compiled(BASE, None, f"base.augment={step}") for step in steps]
+    assert len({graph.cells[0].chain.states[0] for graph in graphs}) == len(steps)
+    for graph in graphs[1:]:
+        work = plan_work(graph, FakeStore())
+        assert [job.recipe.kind for job in work.rows] == ["pixels"]
+        assert work.predicted.prefix_images == 0
+        root = graph.cells[0].chain.root
+        assert root.prefix_count == 0
+        assert root.inputs["frozen_blocks"] == ("stem", "body")
+
+
 def test_features_above_the_limit_are_run_live_under_the_same_keys() -> None:
     graph = compiled()
     live = plan_work(graph, FakeStore(), features_bytes=100)
@@ -284,6 +308,7 @@ ACTS = [
     "base.transform.size=9",
     "base.transform.channels=3",
     "base.transform.interpolation=nearest",
+    "base.augment=[{kind: horizontal_flip}]",
     "base.threads=1",
     "base.precision=bfloat16",
     "base.micro_batch=2",

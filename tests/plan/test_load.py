@@ -233,6 +233,52 @@ LINES = [
         GOOD + "save: some\n",
         "13:7: save: must be one of all, best, none, got 'some'",
     ),
+    # augmentation
+    (
+        "augmentation that is no list",
+        GOOD + "  augment: flip\n",
+        "13:12: base.augment: must be none, got 'flip'",
+    ),
+    (
+        "no augmentation in a list",
+        GOOD + "  augment: []\n",
+        "13:12: base.augment: must have at least one step, got []: add steps or write none",
+    ),
+    (
+        "augmentation without a kind",
+        GOOD + "  augment: [{p: 0.5}]\n",
+        "13:13: base.augment[0].kind: is missing: add it, as in {kind: horizontal_flip}",
+    ),
+    (
+        "unknown augmentation",
+        GOOD + "  augment: [{kind: horizontal_flop}]\n",
+        "13:20: base.augment[0].kind: must be one of random_crop, random_resized_crop, horizontal_flip, vertical_flip, got 'horizontal_flop'; did you mean 'horizontal_flip'?",
+    ),
+    (
+        "unknown key of an augmentation",
+        GOOD + "  augment: [{kind: random_crop, pading: 2}]\n",
+        "13:33: base.augment[0].pading: unknown key; did you mean 'padding'?",
+    ),
+    (
+        "no padding",
+        GOOD + "  augment: [{kind: random_crop, padding: 0}]\n",
+        "13:42: base.augment[0].padding: must be at least 1, got 0",
+    ),
+    (
+        "no probability",
+        GOOD + "  augment: [{kind: vertical_flip, p: 1.5}]\n",
+        "13:38: base.augment[0].p: must be at most 1, got 1.5",
+    ),
+    (
+        "scale the wrong way round",
+        GOOD + "  augment: [{kind: random_resized_crop, scale: [1, 0.5]}]\n",
+        "13:48: base.augment[0].scale: must be [smallest, largest], got [1.0, 0.5]: turn them round",
+    ),
+    (
+        "a path into an augmentation",
+        GOOD + "grid: {augment.padding: [2]}\n",
+        "13:8: grid.augment.padding: no cell has such a setting; did you mean 'augment'?",
+    ),
     # across fields, both values in the message
     (
         "fraction and count",

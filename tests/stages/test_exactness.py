@@ -10,6 +10,7 @@ import torch
 
 from foodvision.errors import TrainingError
 from foodvision.stages import training
+from foodvision.stages.site import Site
 from tasks.records import read_logits
 from tests.running import make_photos, plan_text, run
 
@@ -28,6 +29,16 @@ MODELS = {
     "batch normalisation": {"model": "{arch: mnasnet0_5, freeze: most}"},
     "statistics follow": {"model": "{arch: resnet18, freeze: most, batchnorm: train}"},
     "dropout": {"model": "{arch: squeezenet1_1, freeze: backbone, dropout: 0.3}"},
+    "augmented": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: none}",
+        "augment": "[{kind: random_crop, padding: 2}, {kind: horizontal_flip}]",
+        "micro_batch": 3,
+    },
+    "augmented before frozen blocks": {
+        "model": "{arch: mnasnet0_5, freeze: backbone}",
+        "augment": "[{kind: random_resized_crop, scale: [0.5, 1]}, {kind: vertical_flip}]",
+        "precision": "bfloat16",
+    },
     "bfloat16": {"model": "{arch: mnasnet0_5, freeze: none}", "precision": "bfloat16"},
     "bfloat16 on features": {
         "model": "{arch: mnasnet0_5, freeze: most}",
@@ -130,7 +141,7 @@ def test_counted_work_is_what_was_predicted(photos: Path, tmp_path: Path) -> Non
     assert again.counted.epochs == again.counted.prefix_images == 0
 
 
-@pytest.mark.parametrize("model", ["whole network", "bfloat16"])
+@pytest.mark.parametrize("model", ["whole network", "bfloat16", "augmented"])
 def test_order_of_cells_changes_no_bit(model: str, photos: Path, tmp_path: Path) -> None:
     text = small(photos, model, GRID)
     turned = text.replace("[2, 4]", "[4, 2]")
@@ -182,6 +193,23 @@ def test_precision_acts_on_features_and_logits_and_not_on_their_types(
     snapshot = training.read_snapshot(half.store, compiled.final)
     assert {tensor.dtype for tensor in snapshot.model.values()} <= {torch.float32, torch.int64}
     assert {tensor.dtype for tensor in snapshot.optimizer.values()} == {torch.float32}
+
+
+def test_augmentation_changes_training_and_leaves_scoring_and_frozen_blocks_alone(
+    photos: Path, tmp_path: Path
+) -> None:
+    text = small(photos, "augmented before frozen blocks")
+    ran, plain = run(text, tmp_path), run(text, tmp_path, ["base.augment=none"])
+    assert ran.counted == ran.work.predicted
+    assert ran.counted.prefix_images == 0 < plain.counted.prefix_images
+    assert ran.results() != plain.results()
+    (compiled,) = ran.graph.cells
+    head = compiled.chain.root.architecture.blocks[-1]
+    site = Site(ran.store, ran.home, ran.plan.folder, torch.device("cpu"))
+    initial = site.models.initial(compiled.chain.root).module.state_dict()
+    learned = training.read_snapshot(ran.store, compiled.final).model
+    changed = {name for name, value in learned.items() if not torch.equal(value, initial[name])}
+    assert changed == {name for name in learned if name.startswith(f"{head}.")} != set()
 
 
 def test_threads_of_the_process_are_as_before(photos: Path, tmp_path: Path) -> None:
