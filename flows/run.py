@@ -20,10 +20,11 @@ from foodvision.plan.graph import CompiledCell, Graph, compile_cells
 from foodvision.plan.lint import lint
 from foodvision.plan.work import Tally, Work, plan_work
 from foodvision.store import Store
+from tasks.accounting import find_defect
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
 from tasks.jobs import plan_tasks
-from tasks.journal import Journal
+from tasks.journal import Journal, read_journal
 from tasks.loading import load_run
 from tasks.outcomes import Ledger
 from tasks.prefect_tasks import compute, do_step, report_hits
@@ -120,6 +121,7 @@ class Run:
         self._compute(graph, work, device=device.name)
         publisher = Publisher(self.plan, self.home, self.store, device=device.name)
         failures = self._finish_cells(graph, work, publisher)
+        self._account(work)
         self._close_journal("failed" if failures else "completed")
         leaderboard = self._load()
         if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
@@ -273,6 +275,16 @@ class Run:
             drawn = do_step("draw the best model", draw)
             show_pictures(self.plan.name, drawn)
         return drawn
+
+    def _account(self, work: Work) -> None:
+        """Say so where counted work is not what was predicted, and nothing explains it."""
+        counted = self.ledger.counted
+        if counted == work.predicted:
+            return
+        defect = find_defect(work, counted, read_journal(self._journal_path))
+        if defect is not None:
+            self.journal.write("defect", message=defect)
+            logger.warning("%s: %s", self.plan.name, defect)
 
     # -- journal ------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foodvision.home import Home
-    from foodvision.plan.diff import CellChange, DroppedCell
+    from foodvision.plan.diff import CellChange, DroppedCell, SharedRows
     from foodvision.plan.problems import Problem
     from foodvision.plan.schema import Plan
 
@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
             "  10 of 25 epochs shared\n"
             "  Change     Cell       Epochs  What\n"
             "  continued  adam · 20   10/20  after adam · 10\n"
-            "  added      sgd · 5       0/5  features of 225/225 images shared\n"
+            "  added      sgd · 5       0/5  features of all images shared\n"
             "  dropped    adam · 10      10  lives on in adam · 20"
         )
     )(diff)
@@ -265,16 +265,21 @@ def _change_row(cell: CellChange) -> dict[str, Any]:
         notes.append(f"as {cell.with_label}")
     if cell.new_scores:
         notes.append(f"{' and '.join(cell.new_scores)} scored on other images")
-    if cell.change != "reused" and cell.rows:
-        notes.append(f"{cell.rows.kind} of {cell.rows.images}/{cell.rows.of_images} images shared")
-    elif cell.change == "added":
-        notes.append("nothing shared")
+    if cell.change == "added":
+        notes.append(_shared_rows(cell.rows))
     return {
         "change": cell.change,
         "label": cell.label,
         "epochs": f"{cell.shared_epochs}/{cell.epochs}",
         "what": ", ".join(notes),
     }
+
+
+def _shared_rows(rows: SharedRows | None) -> str:
+    if rows is None:
+        return "nothing shared"
+    count = "all" if rows.images == rows.of_images else f"{rows.images:,} of {rows.of_images:,}"
+    return f"{rows.kind} of {count} images shared"
 
 
 def _dropped_row(cell: DroppedCell) -> dict[str, Any]:

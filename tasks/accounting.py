@@ -1,0 +1,68 @@
+"""Counted work held against predicted work: a plain run's are equal, or there is a defect."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from foodvision.plan.work import Tally, predict_training
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from foodvision.plan.work import Work
+
+
+def find_defect(work: Work, counted: Tally, events: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return how counted work contradicts predicted work; `None` where it does not.
+
+    They need not agree where a cell failed or diverged, or where a stage, whole or in part, was
+    found when its turn came because another run had computed it in the meantime.
+
+    Args:
+        work: as planned.
+        counted: what all stages together counted.
+        events: the run's journal, with a `cell` event for every cell.
+    """
+    if counted == work.predicted or _may_differ(work, events):
+        return None
+    predicted, done = asdict(work.predicted), asdict(counted)
+    unequal = [
+        f"{name.replace('_', ' ')} {predicted[name]:,} predicted, {done[name]:,} counted"
+        for name in predicted
+        if predicted[name] != done[name]
+    ]
+    return (
+        "counted work must equal predicted work where every cell completed and nobody else "
+        f"computed, but: {'; '.join(unequal)}. Results are not touched by this; it is a defect of "
+        "the compiler, please report it with the run's journal."
+    )
+
+
+def _may_differ(work: Work, events: Sequence[Mapping[str, Any]]) -> bool:
+    outcomes = {event["cell_id"]: event["status"] for event in events if event["event"] == "cell"}
+    if any(outcomes.get(cell_id) != "completed" for cell_id in work.waiting):
+        return True
+    tallies = {
+        (event["kind"], event["key"]): Tally(**event["tally"])
+        for event in events
+        if event["event"] == "stage" and event["error"] is None
+    }
+    return _rows_found(work, tallies) or _states_found(work, tallies)
+
+
+def _rows_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
+    for job in work.rows:
+        tally = tallies.get((job.recipe.kind, job.recipe.key), Tally())
+        if not job.live and tally.bytes_written < job.bytes_missing:
+            return True
+    return False
+
+
+def _states_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
+    """Say whether a span was found, or the scores that a killed run had written before its span."""
+    for job in work.training:
+        tally = tallies.get(("train", job.span.key), Tally())
+        if tally.epochs == 0 or tally.scored_images < predict_training(job).scored_images:
+            return True
+    return False
