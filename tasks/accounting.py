@@ -63,6 +63,6 @@ def _states_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
     """Say whether a span was found, or the scores that a killed run had written before its span."""
     for job in work.training:
         tally = tallies.get(("train", job.span.key), Tally())
-        if tally.epochs == 0 or tally.scored_images < predict_training(job).scored_images:
+        if tally.scored_images < predict_training(job).scored_images:
             return True
     return False

@@ -107,6 +107,14 @@ def test_another_test_set_reuses_the_training_and_asks_for_new_scores() -> None:
     assert (cell.change, cell.new_scores) == ("reused", ("test",))
 
 
+def test_of_two_cells_with_one_training_the_one_of_the_same_label_is_named() -> None:
+    difference = differ("grid: {test: [ten, twenty]}", "grid: {test: [ten, twenty]}")
+    assert [(cell.label, cell.with_label) for cell in difference.cells] == [
+        ("ten", "ten"),
+        ("twenty", "twenty"),
+    ]
+
+
 def test_json_is_one_object_per_cell_with_the_dropped_last() -> None:
     found: list[dict[str, Any]] = differ("grid: {seed: [1, 2]}", "grid: {seed: [2, 3]}").to_json()
     assert [(row["change"], row["label"]) for row in found] == [
