@@ -58,11 +58,14 @@ def show_work(plan_name: str, *, naive: Tally, predicted: Tally, counted: Tally 
     )
 
 
-def show_leaderboard(plan_name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Show the ranking as a table."""
-    table = [{column: _cell(row[column]) for column in _COLUMNS} for row in rows]
+def show_leaderboard(plan_name: str, rows: Sequence[Mapping[str, Any]], *, by: str) -> None:
+    """Show the ranking as a table; what it is ranked by stands behind the label."""
+    metric = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
+    columns = dict.fromkeys((*_COLUMNS[:2], metric, *_COLUMNS[2:]))
     create_table_artifact(
-        table=table, key=f"{_slug(plan_name)}-leaderboard", description=f"Ranking of {plan_name}"
+        table=[{column: _cell(row[column]) for column in columns} for row in rows],
+        key=f"{_slug(plan_name)}-leaderboard",
+        description=f"Ranking of {plan_name} by {by}",
     )
 
 

@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 # Between two lines about the same piece of work, where there is no terminal.
 _LINE_SECONDS = 5.0
 _BAR_WIDTH = 18
-# What Prefect says of a failed task run, twice; the reason itself is told once, by the run.
-_TOLD_ALREADY = ("Task run failed with state", "Finished in state Failed")
+# What Prefect says of a failed task run or flow run; the reason itself is told once, by us.
+_TOLD_ALREADY = (
+    "Task run failed with state",
+    "Task run failed with exception",
+    "Finished in state Failed",
+    "Encountered exception during execution",
+)
 _PREFECT_HANDLERS = frozenset({"PrefectConsoleHandler", "_SafeStreamHandler"})
 
 

@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 from flows.crashes import mark_crashed, marked_run
 from flows.run import Run, RunOutcome
 from flows.watching import current_watcher, watched_by
+from foodvision.errors import FoodVisionError
 from foodvision.home import Home
 from tasks.journal import Journal, journals, read_journal
 from tasks.loading import load_run
@@ -49,8 +50,19 @@ def grid(
         home: folder for everything that is kept; by default `FOODVISION_HOME`.
         refresh: ask the sources again whether their data changed.
     """
+    try:
+        outcome = _run(plan, _overrides(set), home, refresh=refresh)
+    except FoodVisionError as error:
+        return Failed(message=str(error), data=error)
+    message = f"{outcome.cells - len(outcome.failures)} of {outcome.cells} cells completed"
+    made = Failed if outcome.failures else Completed
+    return made(message=message, data=outcome)
+
+
+def _run(
+    plan: str | dict[str, Any], overrides: list[str], home: str | None, *, refresh: bool
+) -> RunOutcome:
     place = Home(Path(home).absolute()) if home else Home.current()
-    overrides = _overrides(set)
     run = Run(
         open_plan(_source(plan), overrides),
         place,
@@ -60,10 +72,7 @@ def grid(
     )
     _close_crashed(place)
     with marked_run(place, run.run_id):
-        outcome = run.execute(refresh=refresh)
-    message = f"{outcome.cells - len(outcome.failures)} of {outcome.cells} cells completed"
-    made = Failed if outcome.failures else Completed
-    return made(message=message, data=outcome)
+        return run.execute(refresh=refresh)
 
 
 def run_plan(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import platform
@@ -13,8 +14,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
-from foodvision.data.datasets import Dataset, fetch_dataset, known_dataset
-from foodvision.hashing import canonical_json
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import CompiledCell, Graph, compile_cells
 from foodvision.plan.lint import lint
@@ -23,10 +22,12 @@ from foodvision.store import Store
 from tasks.accounting import find_defect
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
+from tasks.gallery import Gallery
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
 from tasks.loading import load_run
 from tasks.outcomes import Ledger
+from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import compute, do_step, report_hits
 from tasks.publishing import Publisher
 from tasks.ranking import rank_cells
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from foodvision.data.datasets import Dataset
     from foodvision.home import Home
     from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
@@ -126,15 +128,14 @@ class Run:
         leaderboard = self._load()
         if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
             leaderboard = self._load()
-        show_leaderboard(self.plan.name, leaderboard)
-        pictures = self._draw(publisher, leaderboard)
-        if not work.is_empty:
-            show_work(
-                self.plan.name,
-                naive=work.naive,
-                predicted=work.predicted,
-                counted=self.ledger.counted,
-            )
+        show_leaderboard(self.plan.name, leaderboard, by=self.plan.rank.by.value)
+        pictures = self._draw(leaderboard)
+        show_work(
+            self.plan.name,
+            naive=work.naive,
+            predicted=work.predicted,
+            counted=self.ledger.counted,
+        )
         return RunOutcome(
             run_id=self.run_id,
             plan_name=self.plan.name,
@@ -162,21 +163,12 @@ class Run:
         return {name: self._fetch_one(name, refresh=refresh) for name in names}
 
     def _fetch_one(self, name: str, *, refresh: bool) -> Dataset:
-        wanted = self.plan.data[name]
-        about: dict[str, Any] = {
-            "store": self.store,
-            "home": self.home,
-            "base": self.plan.folder,
-            "split": wanted.split,
-            "sha256": wanted.sha256,
-            "on_bad_image": wanted.on_bad_image,
-        }
         started = time.perf_counter()
-        dataset = None if refresh else known_dataset(wanted.source, **about)
+        dataset = None if refresh else known_data(self.plan, name, self.home)
         is_hit = dataset is not None
         if dataset is None:
             fetch = partial(
-                fetch_dataset, wanted.source, progress=self._progress, refresh=refresh, **about
+                fetch_data, self.plan, name, self.home, progress=self._progress, refresh=refresh
             )
             dataset = do_step(f"fetch {name}", fetch)
         entry = self.store.get("dataset", dataset.key)
@@ -184,7 +176,7 @@ class Run:
             "dataset",
             name=name,
             key=dataset.key,
-            source=wanted.source,
+            source=self.plan.data[name].source,
             is_hit=is_hit,
             seconds=time.perf_counter() - started,
             bytes=entry.size_bytes,
@@ -264,17 +256,15 @@ class Run:
                 return True
         return False
 
-    def _draw(
-        self, publisher: Publisher, leaderboard: Sequence[Mapping[str, Any]]
-    ) -> Mapping[str, Path]:
+    def _draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> Mapping[str, Path]:
         if not any(row["rank"] for row in leaderboard):
             return {}
-        drawn = publisher.drawn(leaderboard)
-        if drawn is None:
-            draw = partial(publisher.draw, leaderboard)
-            drawn = do_step("draw the best model", draw)
-            show_pictures(self.plan.name, drawn)
-        return drawn
+        gallery = Gallery(self.plan, self.home, self.store)
+        pictures = gallery.drawn(leaderboard)
+        if pictures is None:
+            pictures = do_step("draw the best model", partial(gallery.draw, leaderboard))
+        show_pictures(self.plan.name, pictures)
+        return pictures
 
     def _account(self, work: Work) -> None:
         """Say so where counted work is not what was predicted, and nothing explains it."""
@@ -295,7 +285,7 @@ class Run:
             plan_id=self.plan.plan_id,
             plan_name=self.plan.name,
             description=self.plan.description,
-            plan_json=canonical_json(self.plan.to_json()),
+            plan_json=json.dumps(self.plan.to_json(), ensure_ascii=False),
             source_path=str(self.plan.source_path) if self.plan.source_path else None,
             set=list(self._overrides),
             cells=len(self.cells),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @contextmanager
@@ -53,6 +53,14 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def holds(path: Path, facts: Mapping[str, Any]) -> bool:
+    """Say whether a JSON file is there and states these facts, whatever else it states."""
+    found = read_json(path)
+    return isinstance(found, dict) and all(
+        name in found and found[name] == value for name, value in facts.items()
+    )
 
 
 @cache

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foodvision.data.datasets import Dataset, known_dataset
 from foodvision.errors import DataError
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import Graph, compile_cells
-from foodvision.store import Store
 from tasks.facts import LibraryFacts
+from tasks.plan_data import known_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foodvision.data.datasets import Dataset
     from foodvision.home import Home
     from foodvision.plan.schema import Plan
 
@@ -48,24 +48,12 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
 
 def _known(plan: Plan, cells: Sequence[Cell], home: Home) -> dict[str, Dataset]:
     used = {c.name for cell in cells for c in (cell.settings.data, cell.settings.test)}
-    found = {name: _known_one(plan, name, home) for name in sorted(used)}
+    found = {name: known_data(plan, name, home) for name in sorted(used)}
     if unknown := [name for name, dataset in found.items() if dataset is None]:
+        have = "has" if len(unknown) == 1 else "have"
         raise DataError(
-            f"{plan.name}: what a run will do depends on the images, and {', '.join(unknown)} has "
-            f"not been fetched yet ({len(cells)} cells are known). Run the plan, or fetch first: "
-            "foodvision explain PLAN --fetch."
+            f"{plan.name}: what a run will do depends on the images, and {', '.join(unknown)} "
+            f"{have} not been fetched yet ({len(cells)} cells are known). Run the plan, or fetch "
+            "first: foodvision explain PLAN --fetch."
         )
     return {name: dataset for name, dataset in found.items() if dataset is not None}
-
-
-def _known_one(plan: Plan, name: str, home: Home) -> Dataset | None:
-    wanted = plan.data[name]
-    return known_dataset(
-        wanted.source,
-        store=Store(home.store),
-        home=home,
-        base=plan.folder,
-        split=wanted.split,
-        sha256=wanted.sha256,
-        on_bad_image=wanted.on_bad_image,
-    )

@@ -88,7 +88,7 @@ class _JobMaker:
         return Job(
             kind="train",
             key=span.key,
-            label=f"{describe(span)} · {_place(cells)}",
+            label=f"{describe(span)}, {_place(cells)}",
             cells=_ids(cells),
             needs=(*parent, *self._row_needs(root.recipe)),
             work=partial(train_span, job, self._site, live=root.recipe in self._live),
@@ -100,7 +100,7 @@ class _JobMaker:
         return Job(
             kind="score",
             key=job.score_key,
-            label=f"score {root.settings.model.arch} · {_place(cells)}",
+            label=f"score {root.settings.model.arch}, {_place(cells)}",
             cells=_ids(cells),
             needs=self._row_needs(root.recipe),
             work=partial(_score, job, self._site, root.recipe in self._live),
@@ -132,9 +132,9 @@ def _ids(cells: Iterable[CompiledCell]) -> tuple[str, ...]:
 def _place(cells: Sequence[CompiledCell]) -> str:
     """Name the cell that a job is for, or how many share it."""
     if len(cells) == 1:
-        return cells[0].cell.label
+        return cells[0].cell.label.replace(" · ", ", ")
     names = {compiled.cell.settings.data.name for compiled in cells}
-    return f"{', '.join(sorted(names))} · {len(cells)} cells"
+    return f"{', '.join(sorted(names))}, {len(cells)} cells"
 
 
 def _alone(job: Job) -> TaskGroup:
@@ -169,5 +169,5 @@ def _row_bytes(planned: TrainJob) -> int:
 def _group(jobs: Sequence[Job]) -> TaskGroup:
     if len(jobs) == 1:
         return _alone(jobs[0])
-    arch = jobs[0].label.split(" · ")[0]
-    return TaskGroup(jobs[0].kind, f"{arch} · {len(jobs)} heads", tuple(jobs))
+    arch = jobs[0].label.split(", ")[0]
+    return TaskGroup(jobs[0].kind, f"{arch}, {len(jobs)} heads", tuple(jobs))

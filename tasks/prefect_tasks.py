@@ -9,6 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 from prefect.utilities.annotations import quote
 
+from foodvision.errors import FoodVisionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,8 +34,15 @@ def report_hits(count: int) -> None:
 
 
 def do_step(label: str, work: Callable[[], _Made]) -> _Made:
-    """Do one named step of a run as a task run; return, or raise, what it does."""
-    return cast("_Made", _step(label, _whole(work)))
+    """Do one named step of a run as a task run; return, or raise, what it does.
+
+    What a user can mend is a failed state with a sentence, without a traceback in the log.
+    """
+    state = _step(label, _whole(work), return_state=True)
+    made = state.result(raise_on_failure=False)
+    if isinstance(made, BaseException):
+        raise made
+    return cast("_Made", made)
 
 
 @task(name="compute", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
@@ -49,7 +58,7 @@ def _compute(label: str, group: TaskGroup, ledger: Ledger) -> State[Any]:
 
 @task(
     name="found in the store",
-    task_run_name="found in the store · {count} stages",
+    task_run_name="found in the store, {count} stages",
     cache_policy=NO_CACHE,
     persist_result=False,
 )
@@ -59,7 +68,10 @@ def _report_hits(count: int) -> State[Any]:
 
 @task(name="step", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
 def _step(label: str, work: Callable[[], Any]) -> Any:  # noqa: ARG001 - names the task run
-    return work()
+    try:
+        return work()
+    except FoodVisionError as error:
+        return Failed(message=str(error), data=error)
 
 
 def _whole(value: Any) -> Any:

@@ -11,13 +11,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from foodvision.data.datasets import open_dataset
-from foodvision.files import read_json, write_json
-from foodvision.hashing import digest
+from foodvision.files import holds, write_json
 from tasks.records import chain_epochs, scored_epochs
-from warehouse import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +28,14 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MARK = "result.json"
-_CURVES = 12
+_FINAL = (
+    "test_accuracy",
+    "test_loss",
+    "valid_accuracy",
+    "valid_loss",
+    "train_accuracy",
+    "train_loss",
+)
 _GRID_IMAGES = 16
 
 
@@ -148,7 +150,7 @@ class Publisher:
         if not self.home.runs.is_dir():
             return False
         return any(
-            _reads(self._run_folder(compiled, day) / MARK, compiled.result_key)
+            holds(self._run_folder(compiled, day) / MARK, {"result_key": compiled.result_key})
             for day in _days(self.home.runs)
         )
 
@@ -177,7 +179,7 @@ class Publisher:
             epochs=[EpochScalars(**row) for row in rows],
             config=settings,
             hparams=_hparams(settings),
-            final={name: last[name] for name in ("test_accuracy", "test_loss", "train_loss")},
+            final={name: last[name] for name in _FINAL if name in last},
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
         )
@@ -199,85 +201,6 @@ class Publisher:
         example = torch.zeros(1, channels, size, size, device=self._site.device)
         write_graph(folder, model.module, example)
 
-    # -- pictures -----------------------------------------------------------------------------
-
-    def drawn(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path] | None:
-        """Return the pictures if they show this leaderboard already, else `None`."""
-        if not _reads(self._pictures_folder / MARK, _board_digest(leaderboard)):
-            return None
-        paths = self._picture_paths()
-        return paths if all(path.is_file() for path in paths.values()) else None
-
-    def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-        """Draw the ranking, and the best model's curves, mistakes and predictions."""
-        from foodvision.report import pictures
-
-        paths = self._picture_paths()
-        best = leaderboard[0]
-        bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
-        pictures.ranking_bars(bars, paths["ranking"], metric=self.plan.rank.by.value)
-        pictures.learning_curves(self._curves(leaderboard), paths["learning curves"])
-        found = reading.predictions(self.home.warehouse, best["result_key"])
-        dataset = open_dataset(self.store, found[0].dataset_key)
-        pictures.confusion_matrix(
-            _confusion(found, dataset.classes), dataset.classes, paths["confusion matrix"]
-        )
-        wrong = sum(not prediction.is_correct for prediction in found)
-        title = (
-            f"{best['label']}: {wrong} of {len(found)} test images wrong, the surest mistakes first"
-        )
-        pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
-        write_json(self._pictures_folder / MARK, {"result_key": _board_digest(leaderboard)})
-        return paths
-
-    @property
-    def _pictures_folder(self) -> Path:
-        return self.home.reports / self.plan.name
-
-    def _picture_paths(self) -> dict[str, Path]:
-        names = ("ranking", "learning curves", "confusion matrix", "predictions")
-        return {name: self._pictures_folder / f"{name.replace(' ', '_')}.png" for name in names}
-
-    def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
-        from foodvision.report.pictures import Curve
-
-        ranked = [row for row in leaderboard if row["rank"] is not None]
-        points: dict[str, list[reading.CurvePoint]] = {}
-        keys = [row["result_key"] for row in ranked]
-        for point in reading.curves(self.home.warehouse, keys):
-            points.setdefault(point.result_key, []).append(point)
-        return [
-            Curve(
-                label=row["label"],
-                split=split,
-                epochs=[point.epoch for point in points[row["result_key"]]],
-                loss=_values(points[row["result_key"]], f"{split}_loss"),
-                accuracy=_values(points[row["result_key"]], f"{split}_accuracy"),
-                is_best=row is ranked[0],
-            )
-            for row in ranked
-            for split in ("train", "test")
-        ]
-
-    def _images(self, found: Sequence[reading.Prediction]) -> list[Any]:
-        from foodvision.report.pictures import PredictedImage
-
-        wrong = sorted((p for p in found if not p.is_correct), key=lambda p: -p.probability)
-        right = sorted((p for p in found if p.is_correct), key=lambda p: p.image_sha256)
-        chosen = wrong[: _GRID_IMAGES // 2]
-        chosen += right[: _GRID_IMAGES - len(chosen)]
-        dataset = open_dataset(self.store, found[0].dataset_key)
-        places = {path: row for row, path in enumerate(dataset.table.column("path").to_pylist())}
-        return [
-            PredictedImage(
-                image=dataset.read(places[prediction.path]),
-                true_class=prediction.true_class,
-                predicted_class=prediction.predicted_class,
-                probability=prediction.probability,
-            )
-            for prediction in chosen
-        ]
-
 
 def _file_name(label: str) -> str:
     """Return a label as a file name that needs no quotes in a shell."""
@@ -291,11 +214,6 @@ def _days(folder: Path) -> Iterable[date]:
             yield datetime.strptime(path.name, "%Y-%m-%d").replace(tzinfo=UTC).date()
         except ValueError:
             continue  # not ours
-
-
-def _reads(path: Path, result_key: str) -> bool:
-    found = read_json(path)
-    return isinstance(found, dict) and found.get("result_key") == result_key
 
 
 def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:
@@ -326,35 +244,3 @@ def _hparams(settings: Row) -> Row:
 
 def _augment_label(augment: str | Sequence[Mapping[str, Any]]) -> str:
     return augment if isinstance(augment, str) else " + ".join(step["kind"] for step in augment)
-
-
-def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
-    names = ("rank", "label", "result_key", "status", "seconds_alone")
-    return digest([{name: row[name] for name in names} for row in leaderboard])
-
-
-def _bar(row: Mapping[str, Any], by: str) -> Any:
-    from foodvision.report.pictures import RankedBar
-    from foodvision.report.tables import duration
-
-    column = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
-    return RankedBar(
-        label=row["label"],
-        value=row[column],
-        is_best=row["rank"] == 1,
-        status=row["status"],
-        detail=row["error"] or duration(row["seconds_alone"]),
-    )
-
-
-def _values(points: Sequence[reading.CurvePoint], name: str) -> list[float]:
-    values = (getattr(point, name) for point in points)
-    return [float("nan") if value is None else value for value in values]
-
-
-def _confusion(found: Sequence[reading.Prediction], classes: Sequence[str]) -> np.ndarray:
-    places = {name: index for index, name in enumerate(classes)}
-    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    for prediction in found:
-        matrix[places[prediction.true_class], places[prediction.predicted_class]] += 1
-    return matrix

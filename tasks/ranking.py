@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import warehouse
 from foodvision.errors import WarehouseError
+from foodvision.plan.load import load_plan
 from warehouse.ranking import rank
+from warehouse.reading import latest_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +18,22 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
+
+
+def ran_plan(home: Home, name: str | None = None) -> Plan | None:
+    """Return the plan that ran last, or ran last under that name, as it was then.
+
+    Raises:
+        WarehouseError: nothing has run yet, or the warehouse cannot be read.
+    """
+    try:
+        found = latest_plan(home.warehouse, plan_name=name)
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+    if found is None:
+        return None
+    text, source = found
+    return load_plan(json.loads(text), folder=Path(source).parent if source else Path.cwd())
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foodvision.data.datasets import fetch_dataset
 from foodvision.home import Home
 from foodvision.plan.expand import expand
 from foodvision.plan.graph import Graph, compile_cells
@@ -24,6 +23,7 @@ from tasks.finished import StoreFinished
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal
 from tasks.outcomes import Ledger
+from tasks.plan_data import fetch_data
 from tasks.results import read_result
 
 if TYPE_CHECKING:
@@ -108,20 +108,7 @@ def run(
     store = Store(place.store)
     plan = load_plan(text, list(overrides))
     cells = [cell for cell in expand(plan) if only is None or cell.label in only]
-    datasets = {
-        name: fetch_dataset(
-            wanted.source,
-            store=store,
-            home=place,
-            base=plan.folder,
-            split=wanted.split,
-            sha256=wanted.sha256,
-            on_bad_image=wanted.on_bad_image,
-            progress=SILENT,
-            refresh=False,
-        )
-        for name, wanted in plan.data.items()
-    }
+    datasets = {name: fetch_data(plan, name, place, progress=SILENT) for name in plan.data}
     facts = LibraryFacts(home=place, base=plan.folder, datasets=datasets)
     graph = compile_cells(cells, facts)
     work = plan_work(graph, StoreFinished(store), features_bytes=plan.limits.features_bytes)

@@ -126,6 +126,17 @@ def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
     return _read(path, "runs", Run, {"plan_name": plan_name})
 
 
+def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:
+    """Return the plan that ran last: its canonical JSON, and the file that it came from.
+
+    Args:
+        path: the warehouse.
+        plan_name: only this plan; None: whichever ran last.
+    """
+    found = query(path, statements.query_text("latest_plan"), {"plan_name": plan_name}).to_pylist()
+    return (found[0]["plan_json"], found[0]["source_path"]) if found else None
+
+
 def known_results(path: Path) -> frozenset[str]:
     """Return the keys of all results whose epochs are loaded, for whoever loads next.
 

@@ -119,21 +119,12 @@ def _known_images(plan: Plan, home: Home) -> dict[tuple[str, str], tuple[str, ..
     """Return the sha256 of every image that is here already, by data set and part."""
     if not home.store.is_dir():
         return {}
-    from foodvision.data.datasets import known_dataset
     from foodvision.data.selection import select
-    from foodvision.store import Store
+    from tasks.plan_data import known_data
 
     images: dict[tuple[str, str], tuple[str, ...]] = {}
-    for name, wanted in plan.data.items():
-        dataset = known_dataset(
-            wanted.source,
-            store=Store(home.store),
-            home=home,
-            base=plan.folder,
-            split=wanted.split,
-            sha256=wanted.sha256,
-            on_bad_image=wanted.on_bad_image,
-        )
+    for name in plan.data:
+        dataset = known_data(plan, name, home)
         if dataset is not None:
             for part in ("train", "test"):
                 images[name, part] = select(dataset, part).sha256
@@ -317,19 +308,8 @@ def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("Thi
 
 def _fetch(plan: Plan, home: Home) -> None:
     from flows.display import watching
-    from foodvision.data.datasets import fetch_dataset
-    from foodvision.store import Store
+    from tasks.plan_data import fetch_data
 
     with watching() as progress:
-        for wanted in plan.data.values():
-            fetch_dataset(
-                wanted.source,
-                store=Store(home.store),
-                home=home,
-                base=plan.folder,
-                split=wanted.split,
-                sha256=wanted.sha256,
-                on_bad_image=wanted.on_bad_image,
-                progress=progress,
-                refresh=False,
-            )
+        for name in plan.data:
+            fetch_data(plan, name, home, progress=progress)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from foodvision.evaluate.photos import PhotoAnswers
+    from foodvision.plan.schema import Plan
 
 Row = dict[str, Any]
 
@@ -44,6 +45,10 @@ _EXIT_SOME_UNREADABLE = 1
 
 PlanOrName = Annotated[
     str | None, typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: all.")
+]
+PlanOrLatest = Annotated[
+    str | None,
+    typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: the one that ran last."),
 ]
 
 
@@ -102,22 +107,27 @@ def rank(
 
 
 def best(
-    plan: PlanOrName = None,
+    plan: PlanOrLatest = None,
     overrides: Overrides = None,
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
     """Show the winner: how good and how sure, its file, its pictures."""
-    row = _winner(plan, overrides or ())
+    from foodvision.store import Store
+    from tasks.gallery import Gallery
+
+    found = _find_plan(plan, overrides or ())
+    leaderboard = _leaderboard(found)
+    row = _winner(leaderboard)
     images = _scored_images(row["result_key"])
     low, high = wilson_interval(row["test_accuracy"], images)
-    folder = current_home().reports / row["plan"]
-    pictures = [str(path) for path in sorted(folder.glob("*.png"))]
+    gallery = Gallery(found, current_home(), Store(current_home().store))
+    pictures = [str(path) for path in gallery.show(leaderboard).values()]
     if as_json:
         sure = {"test_images": images, "test_accuracy_low": low, "test_accuracy_high": high}
         tables.print_json({**row, **sure, "pictures": pictures})
         return
-    tables.say(f"{row['label']}   (plan {row['plan']})")
+    tables.say(f"{row['label']}   (plan {row['plan']}, ranked by {found.rank.by.value})")
     tables.say(
         f"test accuracy {row['test_accuracy']:.4f} on {images:,} images "
         f"(95 %: {low:.4f} to {high:.4f})"
@@ -149,7 +159,8 @@ def sql(
 def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos of your own.")],
     plan: Annotated[
-        str | None, typer.Option("--plan", help="The best model of this plan; default: of all.")
+        str | None,
+        typer.Option("--plan", help="The best model of this plan; default: of the last run's."),
     ] = None,
     model: Annotated[
         Path | None, typer.Option("--model", help="A saved model (.pth, its JSON beside it).")
@@ -187,6 +198,9 @@ def predict(
         tables.Column("Class", "class"),
         tables.Column("Probability", "probability", tables.share, is_number=True),
     )
+    if not as_json:
+        of = f"{card['label']}, of plan {card['plan']}" if "label" in card else str(path)
+        tables.say(f"What {of} says; it knows {_listed(card['classes'])}:\n")
     tables.print_rows(rows, columns, as_json=as_json, empty="No photo could be read.")
     for problem in answers.problems:
         typer.echo(f"{problem.path}: {problem.message}", err=True)
@@ -225,32 +239,47 @@ def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
 
 def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]:
     """Return the leaderboard, and what it is ranked by."""
+    if plan is not None:
+        found = _find_plan(plan, overrides)
+        return _leaderboard(found), found.rank.by.value
     from warehouse.ranking import rank as rank_warehouse
 
-    home = current_home()
-    if plan is not None and (Path(plan).exists() or _is_path(plan)):
-        from foodvision.plan.expand import expand
-        from tasks.plans import open_plan
-        from tasks.ranking import rank_cells
-
-        found = open_plan(Path(plan), overrides)
-        return rank_cells(found, expand(found), home), found.rank.by.value
     with _translated():
-        rows = rank_warehouse(home.warehouse, plan_name=plan)
-    if plan is not None and not rows:
-        raise PlanError(
-            f"rank takes a plan's file, or the name of a plan that ran, found {plan!r}, which is "
-            f"neither. `foodvision rank` shows what ran."
-        )
-    return rows, "test.accuracy"
+        return rank_warehouse(current_home().warehouse), "test.accuracy"
+
+
+def _find_plan(plan: str | None, overrides: Sequence[str]) -> Plan:
+    """Return a plan: of a file, or as it ran last under a name; None: the one that ran last."""
+    if plan is not None and (Path(plan).exists() or _is_path(plan)):
+        from tasks.plans import open_plan
+
+        return open_plan(Path(plan), overrides)
+    from tasks.ranking import ran_plan
+
+    found = ran_plan(current_home(), plan)
+    if found is not None:
+        return found
+    if plan is None:
+        raise WarehouseError("No cell has completed yet. Run a plan: `foodvision run PLAN`.")
+    raise PlanError(
+        f"a plan is named by its file, or by its name if it ran, found {plan!r}, which is "
+        f"neither. `foodvision rank` shows what ran."
+    )
+
+
+def _leaderboard(plan: Plan) -> list[Row]:
+    from foodvision.plan.expand import expand
+    from tasks.ranking import rank_cells
+
+    return rank_cells(plan, expand(plan), current_home())
 
 
 def _is_path(plan: str) -> bool:
     return plan.endswith((".yaml", ".yml")) or "/" in plan
 
 
-def _winner(plan: str | None, overrides: Sequence[str]) -> Row:
-    found = [row for row in ranked(plan, overrides) if row["rank"] is not None]
+def _winner(leaderboard: Sequence[Row]) -> Row:
+    found = [row for row in leaderboard if row["rank"] is not None]
     if not found:
         raise WarehouseError(
             "The best model is the first of the ranked ones, and no cell has completed yet. "
@@ -260,13 +289,18 @@ def _winner(plan: str | None, overrides: Sequence[str]) -> Row:
 
 
 def _best_model(plan: str | None) -> Path:
-    row = _winner(plan, ())
+    row = _winner(_leaderboard(_find_plan(plan, ())))
     if not row["model_path"]:
         raise WarehouseError(
             f"{row['label']} is the best model, but was not saved. Run its plan with "
             f"--set save=best, or name a saved model with --model."
         )
     return Path(row["model_path"])
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    rest = f" and {len(names) - most} more classes" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def _scored_images(result_key: str) -> int:

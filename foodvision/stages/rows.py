@@ -72,11 +72,11 @@ def compute_rows(job: RowsJob, site: Site, *, transform: Mapping[str, Any], clas
 
 
 def describe(job: RowsJob) -> str:
-    """Name a job for people: `features mobilenet_v2 · 225 images`."""
+    """Name a job for people: `features mobilenet_v2, 225 images`."""
     count = f"{len(job.missing):,} images"
     if job.recipe.kind == "pixels":
-        return f"pixels {job.recipe.settings['size']} px · {count}"
-    return f"features {job.recipe.settings['model']['arch']} · {count}"
+        return f"pixels {job.recipe.settings['size']} px, {count}"
+    return f"features {job.recipe.settings['model']['arch']}, {count}"
 
 
 def open_bank(site: Site, recipe: Recipe) -> Bank:

@@ -219,11 +219,14 @@ def train_settings(root: Root) -> TrainSettings:
 
 
 def describe(span: Span) -> str:
-    """Name a span for people: `train mobilenet_v2 · epochs 6–10`."""
+    """Name a span for people: `train mobilenet_v2, epochs 6-10`.
+
+    In ASCII: the timeline of Prefect's pages leaves other signs out.
+    """
     arch = span.chain.root.settings.model.arch
     if span.first_epoch == span.last_epoch:
-        return f"train {arch} · epoch {span.first_epoch}"
-    return f"train {arch} · epochs {span.first_epoch}–{span.last_epoch}"
+        return f"train {arch}, epoch {span.first_epoch}"
+    return f"train {arch}, epochs {span.first_epoch}-{span.last_epoch}"
 
 
 class _Keeper:

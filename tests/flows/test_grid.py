@@ -169,7 +169,7 @@ def test_flow_run_shows_artifacts_and_named_tasks(first: tuple[Home, RunOutcome]
         )
     names = {task.name for task in tasks}
     assert "fetch photos" in names
-    assert "train mlp · epoch 2 · mlp · 2 epochs" in names
+    assert "train mlp, epoch 2, mlp, 2 epochs" in names
     assert {"small-work", "small-leaderboard", "small-best"} <= {a.key for a in artifacts}
     (board,) = (a for a in artifacts if a.key == "small-leaderboard")
     assert [row["rank"] for row in json.loads(board.data)] == [1, 2, 3, 4]

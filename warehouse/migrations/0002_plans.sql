@@ -12,5 +12,5 @@ comment on table plans is 'one row per distinct plan text';
 comment on column plans.plan_id is 'digest of the canonical JSON of the plan';
 comment on column plans.plan_name is 'name that the plan gives itself; an edited plan keeps it';
 comment on column plans.description is 'what the plan says about itself; null: nothing';
-comment on column plans.plan_json is 'the whole plan as canonical JSON, overrides applied';
+comment on column plans.plan_json is 'the whole plan as JSON in the order of its file, overrides applied';
 comment on column plans.source_path is 'file that it was read from; null: given as text';

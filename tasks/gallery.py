@@ -1,0 +1,152 @@
+"""Pictures of a leaderboard and of its best model, drawn once per leaderboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from foodvision.data.datasets import open_dataset
+from foodvision.files import holds, write_json
+from foodvision.hashing import digest
+from warehouse import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from foodvision.home import Home
+    from foodvision.plan.schema import Plan
+    from foodvision.store import Store
+
+_MARK = "leaderboard.json"
+_GRID_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one plan, always of the leaderboard that is asked for.
+
+    Attributes:
+        plan: the plan.
+        home: whose `reports` hold the pictures and whose warehouse the curves.
+        store: where the images lie.
+    """
+
+    plan: Plan
+    home: Home
+    store: Store
+
+    def show(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+        """Return the pictures of a leaderboard; draw them where others, or none, are there."""
+        return self.drawn(leaderboard) or self.draw(leaderboard)
+
+    def drawn(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path] | None:
+        """Return the pictures if they show this leaderboard already, else `None`."""
+        if not holds(self._folder / _MARK, {"digest": _board_digest(leaderboard)}):
+            return None
+        paths = self._picture_paths()
+        return paths if all(path.is_file() for path in paths.values()) else None
+
+    def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
+        """Draw the ranking, and the best model's curves, mistakes and predictions."""
+        from foodvision.report import pictures
+
+        paths = self._picture_paths()
+        best = leaderboard[0]
+        bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
+        pictures.ranking_bars(bars, paths["ranking"], metric=self.plan.rank.by.value)
+        pictures.learning_curves(self._curves(leaderboard), paths["learning curves"])
+        found = reading.predictions(self.home.warehouse, best["result_key"])
+        dataset = open_dataset(self.store, found[0].dataset_key)
+        pictures.confusion_matrix(
+            _confusion(found, dataset.classes), dataset.classes, paths["confusion matrix"]
+        )
+        wrong = sum(not prediction.is_correct for prediction in found)
+        title = (
+            f"{best['label']}: {wrong} of {len(found)} test images wrong, the surest mistakes first"
+        )
+        pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
+        write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
+        return paths
+
+    @property
+    def _folder(self) -> Path:
+        return self.home.reports / self.plan.name
+
+    def _picture_paths(self) -> dict[str, Path]:
+        names = ("ranking", "learning curves", "confusion matrix", "predictions")
+        return {name: self._folder / f"{name.replace(' ', '_')}.png" for name in names}
+
+    def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
+        from foodvision.report.pictures import Curve
+
+        ranked = [row for row in leaderboard if row["rank"] is not None]
+        points: dict[str, list[reading.CurvePoint]] = {}
+        keys = [row["result_key"] for row in ranked]
+        for point in reading.curves(self.home.warehouse, keys):
+            points.setdefault(point.result_key, []).append(point)
+        return [
+            Curve(
+                label=row["label"],
+                split=split,
+                epochs=[point.epoch for point in points[row["result_key"]]],
+                loss=_values(points[row["result_key"]], f"{split}_loss"),
+                accuracy=_values(points[row["result_key"]], f"{split}_accuracy"),
+                is_best=row is ranked[0],
+            )
+            for row in ranked
+            for split in ("train", "test")
+        ]
+
+    def _images(self, found: Sequence[reading.Prediction]) -> list[Any]:
+        from foodvision.report.pictures import PredictedImage
+
+        wrong = sorted((p for p in found if not p.is_correct), key=lambda p: -p.probability)
+        right = sorted((p for p in found if p.is_correct), key=lambda p: p.image_sha256)
+        chosen = wrong[: _GRID_IMAGES // 2]
+        chosen += right[: _GRID_IMAGES - len(chosen)]
+        dataset = open_dataset(self.store, found[0].dataset_key)
+        places = {path: row for row, path in enumerate(dataset.table.column("path").to_pylist())}
+        return [
+            PredictedImage(
+                image=dataset.read(places[prediction.path]),
+                true_class=prediction.true_class,
+                predicted_class=prediction.predicted_class,
+                probability=prediction.probability,
+            )
+            for prediction in chosen
+        ]
+
+
+def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
+    names = ("rank", "label", "result_key", "status", "seconds_alone")
+    return digest([{name: row[name] for name in names} for row in leaderboard])
+
+
+def _bar(row: Mapping[str, Any], by: str) -> Any:
+    from foodvision.report.pictures import RankedBar
+    from foodvision.report.tables import duration
+
+    column = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
+    return RankedBar(
+        label=row["label"],
+        value=row[column],
+        is_best=row["rank"] == 1,
+        status=row["status"],
+        detail=row["error"] or duration(row["seconds_alone"]),
+    )
+
+
+def _values(points: Sequence[reading.CurvePoint], name: str) -> list[float]:
+    values = (getattr(point, name) for point in points)
+    return [float("nan") if value is None else value for value in values]
+
+
+def _confusion(found: Sequence[reading.Prediction], classes: Sequence[str]) -> np.ndarray:
+    places = {name: index for index, name in enumerate(classes)}
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    for prediction in found:
+        matrix[places[prediction.true_class], places[prediction.predicted_class]] += 1
+    return matrix

@@ -1,0 +1,12 @@
+-- grain: one row: the plan of the latest run that anything completed in; none: no row
+-- $plan_name: only runs of this plan; null: of all of them
+select
+    plans.plan_json,
+    plans.source_path
+from runs
+inner join plans using (plan_id)
+where
+    (runs.plan_name = $plan_name or $plan_name is null)
+    and runs.cells > runs.cells_failed
+order by runs.started_at desc, runs.run_id
+limit 1
