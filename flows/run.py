@@ -31,6 +31,7 @@ from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import compute, do_step, report_hits
 from tasks.publishing import Publisher
 from tasks.ranking import rank_cells
+from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
+    from tasks.devices import Device
 
 logger = logging.getLogger("foodvision.run")
 
@@ -111,13 +113,9 @@ class Run:
         return outcome
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
-        datasets = self._fetch(refresh=refresh)
-        self._warn(datasets)
-        facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
-        graph = compile_cells(self.cells, facts)
-        finished = StoreFinished(self.store)
-        work = plan_work(graph, finished, features_bytes=self.plan.limits.features_bytes)
-        device = facts.device(self.cells[0].settings)
+        graph, work, device = self._compile(refresh=refresh)
+        while set_damaged_aside(work, self.store, self.home):
+            graph, work, device = self._compile(refresh=False)
         self._note_compiled(graph, work, device=device.name)
         show_work(self.plan.name, naive=work.naive, predicted=work.predicted, counted=None)
         self._compute(graph, work, device=device.name)
@@ -150,6 +148,15 @@ class Run:
             leaderboard=leaderboard,
             pictures=pictures,
         )
+
+    def _compile(self, *, refresh: bool) -> tuple[Graph, Work, Device]:
+        datasets = self._fetch(refresh=refresh)
+        self._warn(datasets)
+        facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
+        graph = compile_cells(self.cells, facts)
+        limit = self.plan.limits.features_bytes
+        work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
+        return graph, work, facts.device(self.cells[0].settings)
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -195,6 +202,9 @@ class Run:
         from foodvision.stages.site import Site
 
         site = Site(self.store, self.home, self.plan.folder, torch.device(device), self._progress)
+        for compiled in graph.cells:
+            if work.waiting[compiled.cell.cell_id]:
+                site.models.check(compiled.chain.root)
         groups = plan_tasks(graph, work, site)
         bar = self._progress.begin("cells", total=len(graph.cells), unit="cells")
         artifact = ProgressArtifact(len(groups))

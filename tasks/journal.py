@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+STARTED = "started"
+
+
 @dataclass(frozen=True)
 class Journal:
     """Writes one run's events."""
@@ -32,20 +35,37 @@ class Journal:
         )
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(("\n" if _is_torn(self.path) else "") + line + "\n")
             file.flush()
             os.fsync(file.fileno())
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Return a run's events in order, without a last line that a crash has torn."""
+    """Return a run's events in order; none where the journal's beginning is lost."""
+    events = read_events(path)
+    return events if events and events[0]["event"] == STARTED else []
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Return the events of a file in order, without lines that a crash has torn."""
     events = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            events.append(json.loads(line))
+            event = json.loads(line)
         except ValueError:
             continue
+        if isinstance(event, dict) and "event" in event:
+            events.append(event)
     return events
+
+
+def _is_torn(path: Path) -> bool:
+    """Say whether a file ends in the middle of a line."""
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def journals(folder: Path) -> Iterator[Path]:

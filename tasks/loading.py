@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 import warehouse
 from foodvision.errors import WarehouseError
 from foodvision.store import Store
-from tasks.journal import journals, read_journal
-from tasks.records import Records, certificate_row, run_records
-from warehouse.reading import known_results
+from tasks.journal import journals, read_events, read_journal
+from tasks.records import Records, certificate_row, latest, run_records
+from warehouse.reading import known_results, runs
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from foodvision.home import Home
 
 
 def load_run(journal: Path, home: Home) -> None:
-    """Load one run's rows; loading them again changes nothing.
+    """Load a run's rows, and those of ended runs that died before they could load theirs.
+
+    Loading rows again changes nothing.
 
     Raises:
         WarehouseError: the warehouse is locked for too long, damaged, or of a newer version.
     """
     try:
         known = known_results(home.warehouse)
-        records = run_records(read_journal(journal), Store(home.store), known_results=known)
-        warehouse.load(home.warehouse, records.tables())
+        paths = [*_forgotten(home, but=journal), journal]
+        warehouse.load(home.warehouse, _collect(paths, home, known=set(known)).tables())
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
 
@@ -38,7 +46,7 @@ def load_certificates(journal: Path, home: Home) -> None:
         WarehouseError: the warehouse is locked for too long, damaged, or of a newer version.
     """
     records = Records()
-    records.add("certificates", *map(certificate_row, read_journal(journal)))
+    records.add("certificates", *map(certificate_row, read_events(journal)))
     try:
         warehouse.load(home.warehouse, records.tables())
     except warehouse.WarehouseError as error:
@@ -47,18 +55,48 @@ def load_certificates(journal: Path, home: Home) -> None:
 
 def rebuild(home: Home) -> int:
     """Make the warehouse again from the journals and the store; return the number of runs."""
-    together = Records()
-    known: set[str] = set()
     paths = list(journals(home.journals))
-    for path in paths:
-        records = run_records(read_journal(path), Store(home.store), known_results=known)
-        known |= {row["result_key"] for row in records.rows["epochs"]}
-        for name, rows in records.rows.items():
-            together.add(name, *rows)
+    together = _collect(paths, home, known=set())
     for path in journals(home.certificates):
-        together.add("certificates", *map(certificate_row, read_journal(path)))
+        together.add("certificates", *map(certificate_row, read_events(path)))
     try:
         warehouse.rebuild(home.warehouse, together.tables())
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
-    return len(paths)
+    return len(together.rows["runs"])
+
+
+def _collect(paths: Sequence[Path], home: Home, *, known: set[str]) -> Records:
+    """Gather the rows of runs; a journal that cannot be read costs its own run only."""
+    together, store = Records(), Store(home.store)
+    for path in paths:
+        try:
+            records = run_records(read_journal(path), store, known_results=known)
+            records.tables()
+        except (KeyError, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+            logger.warning(
+                "%s: the journal of a run must hold its events whole; this one does not (%s: %s), "
+                "so that run is left out of the warehouse",
+                path,
+                type(error).__name__,
+                error,
+            )
+            continue
+        known |= {row["result_key"] for row in records.rows["epochs"]}
+        together.extend(records)
+    return together
+
+
+def _forgotten(home: Home, *, but: Path) -> list[Path]:
+    """Return the journals of ended runs that the warehouse does not know, or not as ended."""
+    try:
+        loaded = {run.run_id for run in runs(home.warehouse) if run.status != "running"}
+    except (warehouse.MissingWarehouseError, warehouse.SchemaVersionError):
+        loaded = set()
+    return [
+        path
+        for path in journals(home.journals)
+        if path != but
+        and path.stem.partition("-")[2] not in loaded
+        and latest(read_journal(path), "finished") is not None
+    ]

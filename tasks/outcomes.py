@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_NOT_TRIED = "not tried, because what it needs failed: "
+
 
 @dataclass(frozen=True)
 class Job:
@@ -71,7 +73,9 @@ class Ledger:
 
     def _missing_need(self, job: Job) -> str | None:
         reason = self.failure(job.needs)
-        return None if reason is None else f"not tried, because what it needs failed: {reason}"
+        if reason is None or reason.startswith(_NOT_TRIED):
+            return reason
+        return f"{_NOT_TRIED}{reason}"
 
     def _note(
         self, job: Job, tally: Tally, seconds: float, error: str | None, details: str | None

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
+from foodvision.errors import StoreError
 from foodvision.plan.graph import score_key
 from tasks.tables import SCHEMAS
 
@@ -38,6 +39,11 @@ class Records:
     def add(self, table: str, *rows: Row) -> None:
         """Add rows to a table."""
         self.rows[table].extend(rows)
+
+    def extend(self, other: Records) -> None:
+        """Add all rows of other records."""
+        for table, rows in other.rows.items():
+            self.add(table, *rows)
 
     def tables(self) -> dict[str, pa.Table]:
         """Return Arrow tables of every table that has rows, one row per key."""
@@ -64,7 +70,7 @@ def run_records(
     _add_run(records, events)
     reader = _ResultReader(store)
     for event in events:
-        if event["event"] == "dataset":
+        if event["event"] == "dataset" and store.has("dataset", event["key"]):
             _add_dataset(records, reader.dataset(event["key"]), event)
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
@@ -247,10 +253,16 @@ def _add_cells(
             row |= {name: plan[name] for name in _MODEL_COLUMNS}
         records.add("cell_runs", row)
         if plan and row["status"] in ("completed", "diverged"):
-            row |= _result_columns(plan, reader, paid=paid.get(cell_id, 0.0))
-            if plan["result_key"] not in known:
-                known.add(plan["result_key"])
-                _add_result(records, cell_id, plan, reader)
+            found = Records()
+            try:
+                row |= _result_columns(plan, reader, paid=paid.get(cell_id, 0.0))
+                if plan["result_key"] not in known:
+                    _add_result(found, cell_id, plan, reader)
+            except StoreError as error:
+                row |= {"status": "pending", "error": f"its result is no longer kept: {error}"}
+                continue
+            known.add(plan["result_key"])
+            records.extend(found)
 
 
 _MODEL_COLUMNS = ("params_total", "params_trainable", "model_bytes")

@@ -25,11 +25,13 @@ from tasks.journal import Journal
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data
 from tasks.results import read_result
+from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
 
 COLOURS = {"pizza": (200, 60, 40), "steak": (110, 60, 50), "sushi": (230, 230, 220)}
@@ -93,6 +95,13 @@ class Ran:
         }
 
 
+def _compile(plan: Plan, cells: Sequence[Cell], home: Home) -> tuple[Graph, Work]:
+    datasets = {name: fetch_data(plan, name, home, progress=SILENT) for name in plan.data}
+    graph = compile_cells(cells, LibraryFacts(home=home, base=plan.folder, datasets=datasets))
+    limit = plan.limits.features_bytes
+    return graph, plan_work(graph, StoreFinished(Store(home.store)), features_bytes=limit)
+
+
 def run(
     text: str, home: Path, overrides: Sequence[str] = (), *, only: Sequence[str] | None = None
 ) -> Ran:
@@ -108,10 +117,9 @@ def run(
     store = Store(place.store)
     plan = load_plan(text, list(overrides))
     cells = [cell for cell in expand(plan) if only is None or cell.label in only]
-    datasets = {name: fetch_data(plan, name, place, progress=SILENT) for name in plan.data}
-    facts = LibraryFacts(home=place, base=plan.folder, datasets=datasets)
-    graph = compile_cells(cells, facts)
-    work = plan_work(graph, StoreFinished(store), features_bytes=plan.limits.features_bytes)
+    graph, work = _compile(plan, cells, place)
+    while set_damaged_aside(work, store, place):
+        graph, work = _compile(plan, cells, place)
     ledger = Ledger(Journal(place.journals / "run.jsonl"))
     site = Site(store, place, plan.folder, torch.device("cpu"))
     for group in plan_tasks(graph, work, site):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections import Counter
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.progress import Progress
     from foodvision.store import Store
+
+logger = logging.getLogger(__name__)
 
 KIND = "dataset"
 CODE_VERSION = 1
@@ -227,6 +230,10 @@ def _known(
     if finding is None or not store.has(KIND, finding.key):
         return None
     if not finding.satisfies(sha256) or not finding.is_current():
+        return None
+    if problems := store.verify(KIND, finding.key, checksums=False):
+        kept = store.set_aside(KIND, finding.key)
+        logger.warning("a data set is damaged and is fetched again (%s): %s", problems[0], kept)
         return None
     return open_dataset(store, finding.key)
 

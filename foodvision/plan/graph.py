@@ -168,8 +168,11 @@ class CompiledCell:
 
     @property
     def result_key(self) -> str:
-        """Key of the cell's last stage."""
-        return self.score_keys["test"]
+        """Key of the cell's result: its last stage, and the names that its outputs stand for.
+
+        Renamed classes change no bit of the training, but they are another result to tell of.
+        """
+        return digest({"score": self.score_keys["test"], "classes": self.chain.root.train.classes})
 
 
 @dataclass(frozen=True)
@@ -219,6 +222,7 @@ def score_key(state: str, images_digest: str) -> str:
 def _chain(settings: CellSettings, facts: Facts) -> Chain:
     root = _root(settings, facts)
     steps = steps_per_epoch(len(root.train.images), settings.batch_size)
+    _check_batch(settings, len(root.train.images))
     rates = learning_rates(
         settings.schedule, settings.optimizer.lr, steps_per_epoch=steps, epochs=settings.epochs
     )
@@ -226,6 +230,15 @@ def _chain(settings: CellSettings, facts: Facts) -> Chain:
     for epoch, epoch_rates in enumerate(rates, start=1):
         states.append(_epoch_key(states[-1] if states else root.key, epoch, epoch_rates))
     return Chain(root=root, states=tuple(states), learning_rates=rates)
+
+
+def _check_batch(settings: CellSettings, images: int) -> None:
+    if settings.batch_size > images:
+        raise PlanError(
+            f"batch_size must be at most the number of training images, got {settings.batch_size} "
+            f"for the {images} of {settings.data.name}. Make the batch smaller, or take more "
+            "images."
+        )
 
 
 @lru_cache(maxsize=200_000)

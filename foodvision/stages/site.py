@@ -104,6 +104,7 @@ class ModelBench:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._built: _Built | None = None
+        self._checked: set[str] = set()
 
     def initial(self, root: Root) -> BlockModel:
         """Return the model of a chain in the state before its first epoch, on the device.
@@ -111,14 +112,29 @@ class ModelBench:
         The same object is handed out again: use one at a time.
         """
         settings = root.settings
-        drawn_from = None if root.inputs["weights"] else settings.seed
-        identity = repr((root.inputs["model"], root.inputs["weights"], drawn_from))
+        identity = self._identity(root)
         if self._built is None or self._built.identity != identity:
             model = self._build(settings, root.transform, classes=root.classes)
             self._built = _Built(identity, model)  # one at a time: memory
         self._built.restore(root.prefix_count)
         reset_head(self._built.model, settings.seed)
         return self._built.model
+
+    def check(self, root: Root) -> None:
+        """See to it that a chain's model can be built, before anything is computed for it.
+
+        Raises:
+            ModelError: its weights are damaged, or another architecture's.
+        """
+        about = repr((root.inputs["model"], root.inputs["weights"]))
+        if root.inputs["weights"] and about not in self._checked:
+            self.initial(root)
+            self._checked.add(about)
+
+    @staticmethod
+    def _identity(root: Root) -> str:
+        drawn_from = None if root.inputs["weights"] else root.settings.seed
+        return repr((root.inputs["model"], root.inputs["weights"], drawn_from))
 
     def prefix(self, recipe: Recipe, *, classes: int, transform: Mapping[str, Any]) -> BlockModel:
         """Return a model whose leading blocks are the recipe's, on the device."""

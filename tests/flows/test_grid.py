@@ -263,6 +263,58 @@ def test_warehouse_rebuilt_from_store_and_journals_is_the_same(
         assert after[name] == before[name], name
 
 
+def test_rebuild_after_a_loss_keeps_what_is_left(photos: Path, tmp_path: Path) -> None:
+    from foodvision.store import Store
+
+    home = Home(tmp_path / "home")
+    first = run_plan(plan_text(photos, GRID), home)
+    other = run_plan(plan_text(photos, GRID), home, overrides=["base.seed=8"])
+    store = Store(home.store)
+    for entry in list(store.entries("score")):
+        if entry.key in _score_keys(home, first.run_id):
+            store.remove("score", entry.key)
+    (home.journals / "19990101T000000-odd.jsonl").write_text('{"event": "started"}\n')
+    assert rebuild(home) == 2
+    told = rows(home, "select run_id, status, error from cell_runs")
+    lost = [row for row in told if row["run_id"] == first.run_id]
+    assert {row["status"] for row in lost} == {"pending"}
+    assert all("no longer kept" in row["error"] for row in lost)
+    assert {r["status"] for r in told if r["run_id"] == other.run_id} == {"completed"}
+
+
+def _score_keys(home: Home, run_id: str) -> set[str]:
+    (path,) = home.journals.glob(f"*-{run_id}.jsonl")
+    (compiled,) = (e for e in read_journal(path) if e["event"] == "compiled")
+    return {cell["scores"]["test"]["key"] for cell in compiled["cells"]}
+
+
+def test_run_that_died_before_loading_is_loaded_by_the_next(photos: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    first = run_plan(plan_text(photos, GRID), home)
+    home.warehouse.unlink()
+    run_plan(plan_text(photos, GRID), home, overrides=["base.seed=8"])
+    loaded = {row["run_id"] for row in rows(home, "select run_id from runs")}
+    assert first.run_id in loaded
+    assert len(loaded) == 2
+
+
+def test_renamed_classes_are_told_by_their_own_names(photos: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    renamed = make_photos(tmp_path / "renamed")
+    for split in ("train", "test"):
+        for old, new in (("pizza", "1 ピザ"), ("steak", "2 ステーキ"), ("sushi", "3 寿司")):
+            (renamed / split / old).rename(renamed / split / new)
+    run_plan(plan_text(photos), home)
+    again = run_plan(plan_text(renamed), home)
+    assert again.counted.epochs == 0
+    (best,) = again.leaderboard
+    names = rows(
+        home,
+        f"select distinct true_class from predictions where result_key = '{best['result_key']}'",
+    )
+    assert {row["true_class"] for row in names} == {"1 ピザ", "2 ステーキ", "3 寿司"}
+
+
 def test_save_best_keeps_one_model(
     first: tuple[Home, RunOutcome], photos: Path, tmp_path: Path
 ) -> None:
@@ -283,8 +335,9 @@ def test_save_best_keeps_one_model(
         (("epochs: 3", "epochs: 0"), PlanError, "must be at least 1, got 0"),
         (("tiny_vgg", "tiny_vgb"), FoodVisionError, "tiny_vgg"),
         (("/photos", "/no photos"), FoodVisionError, "no photos"),
+        (("batch_size: 5", "batch_size: 25"), PlanError, "at most the number of training images"),
     ],
-    ids=["bad plan", "unknown architecture", "missing folder"],
+    ids=["bad plan", "unknown architecture", "missing folder", "batch too large"],
 )
 def test_bad_input_is_told_in_a_sentence(
     change: tuple[str, str],

@@ -287,6 +287,19 @@ def test_other_classes_in_the_test_set_are_refused() -> None:
         compiled(BASE, facts, "base.test=twenty")
 
 
+def test_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"got 11 for the 10 of ten"):
+        compiled(BASE, None, "base.batch_size=11")
+
+
+def test_renamed_classes_are_another_result_of_the_same_training() -> None:
+    before = compiled().cells[0]
+    after = compiled(BASE, FakeFacts(classes={"ten": ("pizza", "steak")})).cells[0]
+    assert before.final == after.final
+    assert before.score_keys == after.score_keys
+    assert before.result_key != after.result_key
+
+
 # What acts on the state after an epoch, and what does not.
 ACTS = [
     "base.seed=1",

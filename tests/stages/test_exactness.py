@@ -175,7 +175,7 @@ def test_diverged_training_is_a_result(photos: Path, tmp_path: Path) -> None:
     assert not ran.ledger.failures
     for compiled in ran.graph.cells:
         assert ran.store.get("train", compiled.final).notes["diverged"]
-        assert ran.store.get("score", compiled.result_key).notes["rows"][-1]["loss"] is None
+        assert ran.store.get("score", compiled.score_keys["test"]).notes["rows"][-1]["loss"] is None
     assert run(text, tmp_path, [override]).work.is_empty
 
 
@@ -189,7 +189,7 @@ def test_precision_acts_on_features_and_logits_and_not_on_their_types(
     assert half.counted.prefix_images == whole.counted.prefix_images > 0
     assert half.results() != whole.results()
     (compiled,) = half.graph.cells
-    assert read_logits(half.store.get("score", compiled.result_key)).dtype == np.float32
+    assert read_logits(half.store.get("score", compiled.score_keys["test"])).dtype == np.float32
     snapshot = training.read_snapshot(half.store, compiled.final)
     assert {tensor.dtype for tensor in snapshot.model.values()} <= {torch.float32, torch.int64}
     assert {tensor.dtype for tensor in snapshot.optimizer.values()} == {torch.float32}
@@ -224,7 +224,7 @@ def test_damaged_stage_is_set_aside_and_computed_again(
     text = small(photos, "head on features")
     first = run(text, tmp_path)
     compiled = first.graph.cells[0]
-    (first.store.path("score", compiled.result_key) / "logits.npy").unlink()
+    (first.store.path("score", compiled.score_keys["test"]) / "logits.npy").unlink()
     again = run(text, tmp_path)
     assert "damaged" in caplog.text
     assert again.results() == first.results()

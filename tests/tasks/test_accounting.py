@@ -10,7 +10,7 @@ import pytest
 
 from foodvision.plan.work import Tally, Work
 from tasks.accounting import find_defect
-from tasks.journal import read_journal
+from tasks.journal import read_events
 from tests.running import Ran, make_photos, plan_text, run
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def events(ran: Ran, status: str = "completed") -> list[dict[str, Any]]:
         for compiled in ran.graph.cells
     ]
     cells[-1]["status"] = status
-    return [*read_journal(ran.home.journals / "run.jsonl"), *cells]
+    return [*read_events(ran.home.journals / "run.jsonl"), *cells]
 
 
 def off_by_one(work: Work) -> Work:
