@@ -368,7 +368,13 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
         "final": compiled.final,
         "result_key": compiled.result_key,
         "scores": {
-            part: {"key": compiled.score_keys[part], "on": images.digest}
+            part: {
+                "key": compiled.score_keys[part],
+                "on": images.digest,
+                "dataset": images.dataset,
+                "part": images.part,
+                "share": dict(images.share),
+            }
             for part, images in compiled.image_sets.items()
         },
         "recipes": [

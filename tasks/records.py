@@ -120,12 +120,13 @@ class _ResultReader:
             self._datasets[key] = open_dataset(self.store, key)
         return self._datasets[key]
 
-    def selection(self, score: Entry) -> Selection:
-        notes = score.notes
-        identity = repr((notes["dataset"], notes["part"], sorted(notes["share"].items(), key=str)))
+    def selection(self, scored: Event) -> Selection:
+        """Return the images of a score as the cell's own data set names them."""
+        share = scored["share"]
+        identity = repr((scored["dataset"], scored["part"], sorted(share.items(), key=str)))
         if identity not in self._selections:
-            dataset = self.dataset(notes["dataset"])
-            self._selections[identity] = select(dataset, notes["part"], **notes["share"])
+            dataset = self.dataset(scored["dataset"])
+            self._selections[identity] = select(dataset, scored["part"], **share)
         return self._selections[identity]
 
     def seconds_per_row(self, kind: str, recipe: str) -> float:
@@ -363,9 +364,9 @@ def _seconds_paid(events: Sequence[Event]) -> dict[str, float]:
 def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultReader) -> None:
     result_key = plan["result_key"]
     records.add("epochs", *_epoch_rows(cell_id, plan, reader))
-    score = reader.store.get("score", plan["scores"]["test"]["key"])
-    dataset, selection = reader.dataset(score.notes["dataset"]), reader.selection(score)
-    logits = read_logits(score)
+    scored = plan["scores"]["test"]
+    dataset, selection = reader.dataset(scored["dataset"]), reader.selection(scored)
+    logits = read_logits(reader.store.get("score", scored["key"]))
     identity = {"result_key": result_key, "cell_id": cell_id}
     records.add("predictions", *_prediction_rows(identity, logits, dataset, selection))
     records.add("class_metrics", *_class_rows(identity, logits, dataset, selection))
