@@ -1,0 +1,129 @@
+"""Crash-only running: kill -9 at any moment, run again, and nothing tells the difference."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import warehouse
+from flows.grid import run_plan
+from foodvision.home import Home
+from foodvision.progress import SILENT
+from tasks.journal import journals, read_events
+from tests.running import make_photos, plan_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.server import ServerHandle
+
+GRID = """
+grid:
+  model: {tiny: {arch: tiny_vgg, hidden: 4, freeze: backbone}, mlp: {arch: mlp, hidden: 8}}
+  epochs: [2, 4]
+"""
+RUN = (
+    "import sys\n"
+    "from pathlib import Path\n"
+    "from flows.grid import run_plan\n"
+    "from foodvision.home import Home\n"
+    "from foodvision.progress import SILENT\n"
+    "run_plan(sys.argv[1], home=Home(Path(sys.argv[2])), progress=SILENT)\n"
+)
+FOUND = """
+select c.label, c.result_key, e.epoch, e.train_loss, e.test_loss, p.position, p.logits
+from cell_runs c join epochs e using (result_key) join predictions p using (result_key)
+where c.status = 'completed'
+order by all
+"""
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("killed")
+    photos = make_photos(folder / "photos")
+    path = folder / "plan.yaml"
+    path.write_text(plan_text(photos, GRID), encoding="utf-8")
+    return path
+
+
+def found(home: Home) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = warehouse.query(home.warehouse, FOUND).to_pylist()
+    return [row for index, row in enumerate(rows) if index == 0 or row != rows[index - 1]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    plan: Path, server: ServerHandle, tmp_path_factory: pytest.TempPathFactory
+) -> list[dict[str, Any]]:
+    home = Home(tmp_path_factory.mktemp("undisturbed"))
+    run_plan(str(plan), home=home, progress=SILENT)
+    return found(home)
+
+
+def start(plan: Path, home: Home) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(plan), str(home.root)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill_after(process: subprocess.Popen[bytes], home: Home, event: str, count: int) -> bool:
+    """Kill a run's whole process group when its journal shows an event; return whether it lived."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        events = [e["event"] for path in journals(home.journals) for e in read_events(path)]
+        if events.count(event) >= count:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.002)
+    process.wait()
+    return False
+
+
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [("compiled", 1), ("stage", 2), ("cell", 1), ("finished", 1)],
+    ids=["compiled", "in training", "saving", "before loading"],
+)
+def test_killed_run_goes_on_to_the_same_results(
+    event: str,
+    count: int,
+    plan: Path,
+    undisturbed: list[dict[str, Any]],
+    server: ServerHandle,
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    process = start(plan, home)
+    assert kill_after(process, home, event, count), "the run ended before it could be killed"
+    again = run_plan(str(plan), home=home, progress=SILENT)
+    assert not again.failures
+    assert found(home) == undisturbed
+    told = warehouse.query(home.warehouse, "select status from runs order by started_at")
+    assert told.column("status").to_pylist()[-1] == "completed"
+    assert not list((home.store / "tmp").glob("*"))
+
+
+def test_two_runs_at_once_compute_each_stage_once(
+    plan: Path, undisturbed: list[dict[str, Any]], server: ServerHandle, tmp_path: Path
+) -> None:
+    home = Home(tmp_path / "home")
+    processes = [start(plan, home) for _ in range(2)]
+    assert [process.wait(timeout=200) for process in processes] == [0, 0]
+    assert found(home) == undisturbed
+    epochs = warehouse.query(home.warehouse, "select sum(epochs)::bigint as n from stages")
+    assert epochs.column("n").to_pylist() == [8]
+    images = warehouse.query(
+        home.warehouse, "select sum(images)::bigint as n from stages where kind = 'features'"
+    )
+    assert images.column("n").to_pylist() == [36]
