@@ -63,6 +63,7 @@ def _run(
     plan: str | dict[str, Any], overrides: list[str], home: str | None, *, refresh: bool
 ) -> RunOutcome:
     place = Home(Path(home).absolute()) if home else Home.current()
+    place.require_usable()
     run = Run(
         open_plan(_source(plan), overrides),
         place,

@@ -105,6 +105,7 @@ class Run:
             refresh: ask the sources again whether their data changed.
         """
         self._open_journal()
+        self.store.remove_leftovers()
         try:
             outcome = self._execute(refresh=refresh)
         except BaseException:

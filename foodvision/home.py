@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from foodvision.errors import StoreError
 
 HOME_VARIABLE = "FOODVISION_HOME"
 DEFAULT_HOME = ".foodvision"
@@ -20,6 +23,28 @@ class Home:
     def current(cls) -> Home:
         """Return the home that `FOODVISION_HOME` names, or `.foodvision` here; absolute."""
         return cls(Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME).expanduser().absolute())
+
+    def require_usable(self) -> None:
+        """See to it that everything can be kept here, before any work is done.
+
+        Raises:
+            StoreError: the folder cannot be made or written, or DuckDB could not open its file.
+        """
+        if "?" in str(self.root):
+            raise StoreError(
+                f"the home's path must be one that DuckDB opens, which takes what follows a '?' "
+                f"for options; found {self.root}. Set {HOME_VARIABLE} to another folder."
+            )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise StoreError(
+                f"the home must be a folder that can be written, but {self.root} is not: "
+                f"{error.strerror}. Set {HOME_VARIABLE} to another folder, or correct the "
+                "permissions."
+            ) from error
 
     @property
     def store(self) -> Path:

@@ -10,18 +10,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from filelock import FileLock
 
 from foodvision.errors import StoreError
-from foodvision.hashing import file_sha256
+from foodvision.hashing import digest, file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +34,7 @@ _TEMPORARY = "tmp"
 _LOCKS = "locks"
 _SET_ASIDE = "damaged"
 _MANY_FILES = 64
+_FIELDS = {"inputs", "notes", "work", "seconds", "files"}
 _RESERVED = {_TEMPORARY, _LOCKS, _SET_ASIDE}
 
 
@@ -118,6 +122,11 @@ class Store:
                 f"{path / MANIFEST}: cannot be read ({error}). Run `foodvision store verify`: "
                 "it sets damaged entries aside."
             ) from error
+        if not isinstance(manifest, dict) or not manifest.keys() >= _FIELDS:
+            raise StoreError(
+                f"{path / MANIFEST}: a manifest has {', '.join(sorted(_FIELDS))}, this one has "
+                "not. Run `foodvision store verify`: it sets damaged entries aside."
+            )
         return Entry(kind=kind, key=key, path=path, manifest=manifest)
 
     @contextlib.contextmanager
@@ -129,7 +138,7 @@ class Store:
         If another process has finished the same key in the meantime, its entry stays and this one
         is dropped: equal keys hold equal results.
         """
-        temporary = self.root / _TEMPORARY / f"{key[:16]}-{uuid.uuid4().hex}"
+        temporary = self._temporary(key)
         temporary.mkdir(parents=True)
         writer = Writer(path=temporary)
         started = time.perf_counter()
@@ -173,10 +182,9 @@ class Store:
         folder = self.root / kind
         if not folder.is_dir():
             return
-        for shelf in sorted(folder.iterdir()):
-            for path in sorted(shelf.iterdir()):
-                if path.is_dir() and not path.is_symlink():
-                    yield self.get(kind, path.name)
+        for path in sorted(folder.glob("??/*")):
+            if path.is_dir() and not path.is_symlink():
+                yield self.get(kind, path.name)
 
     def verify(self, kind: str, key: str, *, checksums: bool = True) -> list[str]:
         """Compare an entry's files with its manifest; return what is wrong.
@@ -212,11 +220,29 @@ class Store:
 
     def remove(self, kind: str, key: str) -> None:
         """Delete an entry: first out of sight, then from the disk."""
-        doomed = self.root / _TEMPORARY / f"{key[:16]}-{uuid.uuid4().hex}"
+        doomed = self._temporary(key)
         doomed.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             self.path(kind, key).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
+
+    def remove_leftovers(self) -> int:
+        """Delete what processes of this machine left half written when they died.
+
+        Returns:
+            The number of folders.
+        """
+        removed = 0
+        for path in (self.root / _TEMPORARY).glob(f"*-{_host()}-*-*"):
+            process = path.name.split("-")[2]
+            if process.isdecimal() and not psutil.pid_exists(int(process)):
+                shutil.rmtree(path, ignore_errors=True)
+                removed += 1
+        return removed
+
+    def _temporary(self, key: str) -> Path:
+        name = f"{key[:16]}-{_host()}-{os.getpid()}-{uuid.uuid4().hex}"
+        return self.root / _TEMPORARY / name
 
     def _seal(
         self,
@@ -262,6 +288,12 @@ class Store:
                 "Check the disk's space and permissions, then run the plan again."
             ) from error
         _fsync(final.parent)
+
+
+@cache
+def _host() -> str:
+    """Return a short name of this machine, without the signs that names may have."""
+    return digest(platform.node())[:8]
 
 
 def _flush(paths: list[Path]) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MARK = "result.json"
+_MAX_NAME_BYTES = 180  # Linux allows 255 for a name; a key and an ending follow
 _FINAL = (
     "test_accuracy",
     "test_loss",
@@ -205,7 +206,8 @@ class Publisher:
 def _file_name(label: str) -> str:
     """Return a label as a file name that needs no quotes in a shell."""
     kept = re.sub(r"[^\w.+=-]+", "-", label.replace(" · ", "_"))
-    return kept.strip("-.")[:100] or "cell"
+    short = kept.strip("-.").encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+    return short.rstrip("-.") or "cell"
 
 
 def _days(folder: Path) -> Iterable[date]:

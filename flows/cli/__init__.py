@@ -46,10 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         return 0
     except Exception as error:
-        log = _write_log(error)
         _say(
             f"Something went wrong that FoodVision did not foresee: {type(error).__name__}: "
-            f"{error}\nThe details are in {log}; please report them."
+            f"{error}\n{_log(error)}"
         )
         return _UNEXPECTED
     return 0
@@ -57,6 +56,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _say(message: str) -> None:
     sys.stderr.write(f"{message}\n")
+
+
+def _log(error: Exception) -> str:
+    """Keep the details, and say where; or give them, where nothing can be written."""
+    try:
+        return f"The details are in {_write_log(error)}; please report them."
+    except OSError as problem:
+        details = "".join(traceback.format_exception(error))
+        return f"The details could not be written to the home ({problem}):\n{details}"
 
 
 def _write_log(error: Exception) -> Path:

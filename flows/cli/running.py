@@ -50,6 +50,7 @@ def run(
     from tasks.plans import open_plan
 
     open_plan(plan, overrides or ())  # a bad plan needs no server to say so
+    current_home().require_usable()
     with local_server(current_home(), meanwhile=lambda: import_module("flows.grid")) as server:
         from flows.grid import run_plan
 

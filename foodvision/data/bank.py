@@ -6,7 +6,10 @@ store that are never changed. What is missing when somebody asks becomes one mor
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import shutil
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -211,6 +214,7 @@ class Bank:
         rows = np.lib.format.open_memmap(
             path, mode="w+", dtype=self.dtype, shape=(count, *self.row_shape)
         )
+        self._reserve(path)
         written = 0
         for block in blocks:
             self._check_block(block, room=count - written)
@@ -222,6 +226,23 @@ class Bank:
                 f"got {written}. This is a defect of the stage, please report it."
             )
         rows.flush()
+
+    def _reserve(self, path: Path) -> None:
+        """Take the disk's space before it is written: a mapped file on a full disk kills."""
+        size = path.stat().st_size
+        try:
+            if hasattr(os, "posix_fallocate"):
+                with path.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(path.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            free = shutil.disk_usage(path.parent).free
+            raise StoreError(
+                f"{self.kind} {self.recipe[:12]}: its rows need {size:,} bytes on the disk of "
+                f"{self.store.root}, which has {free:,} free ({error.strerror}). Make room "
+                "(`foodvision store gc`), or set FOODVISION_HOME to a larger disk."
+            ) from error
 
     def _check_block(self, block: np.ndarray, *, room: int) -> None:
         fits = block.shape[1:] == self.row_shape and block.dtype == self.dtype

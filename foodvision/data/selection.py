@@ -85,6 +85,7 @@ def select(
         is_valid = set_aside(
             sha256, labels, valid, salt=VALID_SALT, classes=dataset.classes, name="valid"
         )
+        is_valid |= np.isin(sha256, sha256[is_valid])  # an image filed under two classes
         keep = is_valid if part == "valid" else ~is_valid
         rows, sha256, labels = rows[keep], sha256[keep], labels[keep]
     if part != "valid":

@@ -140,7 +140,10 @@ class _Settings(BaseModel):
 Name = Annotated[str, AfterValidator(_check_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+Width = Annotated[int, Field(ge=1, le=1_000_000)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class DataChoice(_Settings):
@@ -187,7 +190,7 @@ class ModelSettings(_Settings):
     freeze: Freeze = "none"
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    hidden: Positive | None = None
+    hidden: Width | None = None
 
 
 class ChannelStatistics(_Settings):
@@ -220,9 +223,9 @@ class TransformSettings(_Settings):
         normalize: what is taken off and divided by, per channel.
     """
 
-    size: Positive
+    size: Pixels
     resize: Literal["squash", "crop"] = "squash"
-    resize_to: Positive | None = None
+    resize_to: Pixels | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
     channels: Literal[1, 3] = 3
     normalize: Normalize = "none"
@@ -309,7 +312,7 @@ class RandomCropSettings(_Settings):
     """
 
     kind: Literal["random_crop"]
-    padding: Positive
+    padding: Pixels
 
 
 class RandomResizedCropSettings(_Settings):
@@ -382,15 +385,15 @@ class CellSettings(_Settings):
     model: ModelSettings
     transform: Transform
     augment: Augment = "none"
-    batch_size: Positive
-    epochs: Positive
+    batch_size: Count
+    epochs: Count
     optimizer: Optimizer
     schedule: ScheduleSettings = ScheduleSettings()
     loss: LossSettings = LossSettings()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
-    micro_batch: Positive | None = None
+    micro_batch: Count | None = None
     device: Annotated[str, AfterValidator(_check_device)] = "auto"
 
     @model_validator(mode="after")

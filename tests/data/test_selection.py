@@ -174,3 +174,13 @@ def test_the_least_count_that_a_message_names_is_enough_and_no_less():
     assert len(select(dataset, "train", count=least)) == least
     with pytest.raises(DataError):
         select(dataset, "train", count=least - 1)
+
+
+def test_an_image_filed_under_two_classes_lies_on_one_side_of_valid():
+    labels = [0] * 10 + [1] * 10
+    for number in range(10):  # the image of class 0 at `number` is also one of class 1
+        digests = [hashlib.sha256(str(index).encode()).hexdigest() for index in range(20)]
+        digests[10 + number] = digests[number]
+        dataset = make_dataset(labels, sha256=digests)
+        train, valid = (select(dataset, part, valid=0.3) for part in ("train", "valid"))
+        assert set(train.sha256).isdisjoint(valid.sha256)

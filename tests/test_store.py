@@ -1,0 +1,166 @@
+"""The store: whole or not at all, whatever happens to the process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foodvision.errors import StoreError
+from foodvision.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "a 'store'")
+
+
+def put(store: Store, key: str = KEY, text: str = "content") -> None:
+    with store.writing("train", key, inputs={"seed": 1}, code_version=2) as writer:
+        (writer.path / "file.txt").write_text(text)
+        writer.notes["loss"] = 0.5
+        writer.work["epochs"] = 3
+
+
+def test_entry_comes_back_with_its_facts(store: Store) -> None:
+    assert not store.has("train", KEY)
+    put(store)
+    entry = store.get("train", KEY)
+    assert (entry.path / "file.txt").read_text() == "content"
+    assert entry.inputs == {"seed": 1}
+    assert entry.notes == {"loss": 0.5}
+    assert entry.work == {"epochs": 3}
+    assert entry.size_bytes == len("content")
+    assert entry.seconds > 0
+    assert store.kinds() == ("train",)
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_failed_writer_leaves_nothing(store: Store) -> None:
+    def write_half() -> None:
+        with store.writing("train", KEY, inputs={}, code_version=1) as writer:
+            (writer.path / "half.txt").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert not store.has("train", KEY)
+    assert not list((store.root / "tmp").iterdir())
+
+
+def test_second_writer_of_a_key_changes_nothing(store: Store) -> None:
+    put(store, text="first")
+    put(store, text="second")
+    assert (store.get("train", KEY).path / "file.txt").read_text() == "first"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda path: (path / "manifest.json").unlink(), "this one has none"),
+        (lambda path: (path / "manifest.json").write_text("{"), "cannot be read"),
+        (lambda path: (path / "manifest.json").write_text("{}"), "this one has not"),
+        (lambda path: (path / "manifest.json").write_text("[1]"), "this one has not"),
+    ],
+    ids=["lost", "torn", "empty", "not a mapping"],
+)
+def test_spoilt_manifests_are_told(store: Store, spoil: object, message: str) -> None:
+    put(store)
+    spoil(store.path("train", KEY))  # type: ignore[operator]
+    with pytest.raises(StoreError, match=message):
+        store.get("train", KEY)
+    assert len(store.verify("train", KEY)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "checksums", "problem"),
+    [
+        ("content", True, None),
+        ("CONTENT", True, "its bytes changed"),
+        ("CONTENT", False, None),
+        ("shorter", True, "its bytes changed"),
+        ("longer than before", False, "has 18 bytes"),
+        (None, False, "is missing"),
+    ],
+)
+def test_verify_compares_files(
+    store: Store, text: str | None, checksums: bool, problem: str | None
+) -> None:
+    put(store)
+    path = store.path("train", KEY) / "file.txt"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    found = store.verify("train", KEY, checksums=checksums)
+    assert [problem in one for one in found] == ([True] if problem else [])
+
+
+def test_alias_names_the_same_entry_and_is_not_listed(store: Store) -> None:
+    put(store)
+    store.alias("train", OTHER, target=KEY)
+    assert store.has("train", OTHER)
+    assert store.get("train", OTHER).manifest["key"] == KEY
+    assert [entry.key for entry in store.entries("train")] == [KEY]
+    store.remove("train", KEY)
+    assert not store.has("train", OTHER)
+    put(store, text="again")
+    store.alias("train", OTHER, target=KEY)
+    assert store.has("train", OTHER)
+
+
+def test_foreign_files_are_passed_over(store: Store) -> None:
+    put(store)
+    (store.root / "train" / ".DS_Store").write_bytes(b"x")
+    (store.root / "train" / "ab" / ".DS_Store").write_bytes(b"x")
+    assert [entry.key for entry in store.entries("train")] == [KEY]
+
+
+def test_set_aside_entry_is_missing_but_kept(store: Store) -> None:
+    put(store)
+    kept = store.set_aside("train", KEY)
+    assert not store.has("train", KEY)
+    assert json.loads((kept / "manifest.json").read_text())["key"] == KEY
+
+
+def test_killed_writer_leaves_no_entry_and_its_leftovers_are_removed(store: Store) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from foodvision.store import Store\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "with store.writing('train', sys.argv[2], inputs={}, code_version=1) as w:\n"
+        "    (w.path / 'half.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(store.root), KEY], check=False)
+    assert killed.returncode == -9
+    assert not store.has("train", KEY)
+    assert len(list((store.root / "tmp").iterdir())) == 1
+    with store.writing("train", OTHER, inputs={}, code_version=1) as writer:
+        assert store.remove_leftovers() == 1
+        assert writer.path.is_dir()  # of a living process
+    assert store.has("train", OTHER)
+
+
+def test_lock_lets_one_in_at_a_time(store: Store) -> None:
+    inside, most = [], []
+
+    def work() -> None:
+        with store.lock("recipe"):
+            inside.append(1)
+            most.append(len(inside))
+            threading.Event().wait(0.01)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
