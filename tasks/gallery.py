@@ -56,7 +56,7 @@ class Gallery:
         paths = self._picture_paths()
         best = leaderboard[0]
         bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
-        pictures.ranking_bars(bars, paths["ranking"], metric=self.plan.rank.by.value)
+        pictures.ranking_bars(bars, paths["ranking"], metric=_words(self.plan.rank.by.value))
         pictures.learning_curves(self._curves(leaderboard), paths["learning curves"])
         found = reading.predictions(self.home.warehouse, best["result_key"])
         dataset = open_dataset(self.store, found[0].dataset_key)
@@ -64,10 +64,12 @@ class Gallery:
             _confusion(found, dataset.classes), dataset.classes, paths["confusion matrix"]
         )
         wrong = sum(not prediction.is_correct for prediction in found)
-        title = (
-            f"{best['label']}: {wrong} of {len(found)} test images wrong, the surest mistakes first"
+        pictures.prediction_grid(
+            self._images(found),
+            paths["predictions"],
+            title=best["label"],
+            subtitle=f"{wrong} of {len(found)} test images wrong",
         )
-        pictures.prediction_grid(self._images(found), paths["predictions"], title=title)
         write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
 
@@ -123,6 +125,10 @@ class Gallery:
 def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
     names = ("rank", "label", "result_key", "status", "seconds_alone")
     return digest([{name: row[name] for name in names} for row in leaderboard])
+
+
+def _words(metric: str) -> str:
+    return metric.replace("valid.", "validation ").replace("train.", "training ").replace(".", " ")
 
 
 def _bar(row: Mapping[str, Any], by: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +44,7 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision explain plans/demo.yaml\n"
-            "  demo: 8 cells, 0 of them done; 0 stages in the store, 12 missing\n"
+            "  demo: 8 cells, 0 of them done; 0 stages in the store, 9 missing\n"
             "  Work        Alone  This run\n"
             "  epochs         60        40"
         )
@@ -64,15 +66,18 @@ def register(app: typer.Typer) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images by class.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The plan; default: DIR's name, here.")
+        Path | None,
+        typer.Option("--output", "-o", help="The plan (-: print it); default: DIR's name, here."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a plan that is there.")] = False,
 ) -> None:
     """Write a commented plan for a folder of images."""
+    from foodvision.data.layouts import read_layout
     from foodvision.plan.init import starter_plan
 
     path = output or Path(f"{folder.absolute().name}.yaml")
-    if path.exists() and not force:
+    to_screen = str(path) == "-"
+    if path.exists() and not (force or to_screen):
         raise PlanError(
             f"init writes a new file, but {path} exists. Name another one with --output, or "
             f"replace it with --force."
@@ -82,10 +87,24 @@ def init(
             f"init takes a folder that holds one folder of images per class, but {folder} is "
             f"{'no folder' if folder.exists() else 'not there'}. Name another one."
         )
+    if (folder.absolute().parent / "train").is_dir() and folder.name in ("train", "test"):
+        raise PlanError(
+            f"init takes the folder that holds train/ and test/, found {folder}, which is one of "
+            f"the two. Name its parent: foodvision init {shlex.quote(str(folder.parent))}"
+        )
+    read_layout(folder, label=str(folder))  # no images: says so
     text = starter_plan(folder)
+    if to_screen:
+        sys.stdout.write(text)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    tables.say(f"{path}: a plan for {folder}. Next: foodvision run {path}")
+    quoted = shlex.quote(str(path))
+    sys.stderr.write(
+        f"{path}: a plan for {folder}. Next:\n"
+        f"  foodvision validate {quoted}\n"
+        f"  foodvision run {quoted}\n"
+    )
 
 
 def validate(

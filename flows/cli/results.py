@@ -58,24 +58,24 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision rank plans/demo.yaml\n"
-            "   #  Model                Test accuracy  Test loss  Seconds  Parameters\n"
-            "   1  tiny_vgg · adam · 10        0.9689     0.1042      7.9       5,960"
+            "  #  Model                  Valid accuracy  Test accuracy  Test loss  Seconds\n"
+            "  1  mlp · sgd · 10 epochs          0.9628         0.9712     0.1331      0.2"
         )
     )(rank)
     app.command(
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision best plans/demo.yaml\n"
-            "  tiny_vgg · adam · 10 epochs\n"
-            "  test accuracy 0.9689 on 450 images (95 %: 0.9486 to 0.9813)"
+            "  mlp · sgd · 10 epochs   (plan demo, ranked by valid.accuracy)\n"
+            "  test accuracy 0.9712 on 451 images (95 %: 0.9513 to 0.9831)"
         )
     )(best)
     app.command(
         epilog=(
             "\b\nExample:\n"
             '  $ foodvision sql "select label, test_accuracy from leaderboard limit 1"\n'
-            "  label                 test_accuracy\n"
-            "  tiny_vgg · adam · 10  0.9688888888888889"
+            "  label                       test_accuracy\n"
+            "  mlp · sgd · 10 epochs  0.9711751662971175"
         )
     )(sql)
     app.command(

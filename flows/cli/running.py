@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from importlib import import_module
@@ -25,8 +26,8 @@ def register(app: typer.Typer) -> None:
             "\b\nExample:\n"
             "  $ foodvision run plans/demo.yaml\n"
             "  Prefect: http://127.0.0.1:41873 (for the length of this run)\n"
-            "   #  Model                Test accuracy  Test loss  Seconds\n"
-            "   1  tiny_vgg · adam · 10        0.9689     0.1042      7.9"
+            "  #  Model                  Valid accuracy  Test accuracy  Test loss  Seconds\n"
+            "  1  mlp · sgd · 10 epochs          0.9628         0.9712     0.1331      0.2"
         )
     )(run)
 
@@ -92,6 +93,7 @@ def _show(outcome: RunOutcome) -> None:
         tables.say(f"failed: {label}: {error}")
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
+    tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")
     tables.say(
         f"{outcome.plan_name}: {outcome.cells - len(outcome.failures)} of {outcome.cells} cells "
         f"completed in {outcome.wall_seconds:.1f} s; {outcome.hits} stages were in the store"

@@ -20,7 +20,10 @@ NightlyPlan = Annotated[
 ]
 Cron = Annotated[str, typer.Option("--cron", help="When `nightly` runs, in UTC.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Flow runs at the same time.")]
-_SWITCH = "prefect deployment schedule resume foodvision/nightly ID (ID: ... schedule ls)"
+_SWITCH = (
+    "prefect deployment schedule ls foodvision/nightly      # tells its ID\n"
+    "  prefect deployment schedule resume foodvision/nightly ID"
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -234,7 +234,9 @@ def _resolve(weights: str, base: Path) -> Path:
     if not path.is_file():
         raise ModelError(
             f"model.weights must be none, a torchvision entry or a file; found no file at {path}. "
-            "Correct the path, or override it with --set base.model.weights=PATH."
+            "Correct the path where the plan says it, or override it for one run: --set "
+            "base.model.weights=PATH, or --set grid.model.LABEL.weights=PATH for a choice of an "
+            "axis."
         )
     return path
 
@@ -244,7 +246,9 @@ def _variable(match: re.Match[str]) -> str:
     if not value:
         raise ModelError(
             f"model.weights {match.string!r} needs the environment variable {match.group(1)}, "
-            "which is not set. Set it, or override the path with --set base.model.weights=PATH."
+            f"which is not set. Set it (export {match.group(1)}=PATH), or override the path where "
+            "the plan says it: --set base.model.weights=PATH, or --set "
+            "grid.model.LABEL.weights=PATH for a choice of an axis."
         )
     return value
 

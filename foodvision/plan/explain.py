@@ -113,12 +113,15 @@ def _rows_line(job: RowsJob) -> StageLine:
 
 def _train_line(job: TrainJob, cells: tuple[str, ...]) -> StageLine:
     span = job.span
-    arch = span.chain.root.settings.model.arch
+    settings = span.chain.root.settings
     again = " again, for its curve" if job.replay else ""
     return StageLine(
         kind="train",
         key=span.key,
-        what=f"{arch}, epochs {span.first_epoch}–{span.last_epoch}{again}",
+        what=(
+            f"{settings.model.arch}, {settings.data.name}, "
+            f"epochs {span.first_epoch}-{span.last_epoch}{again}"
+        ),
         cells=cells,
         epochs=span.epochs,
         images=span.epochs * len(span.chain.root.train.images),

@@ -67,7 +67,9 @@ class PhotoPrediction:
     probabilities: Sequence[tuple[str, float]]
 
 
-def prediction_grid(items: Sequence[PredictedImage], path: Path, *, title: str) -> Path:
+def prediction_grid(
+    items: Sequence[PredictedImage], path: Path, *, title: str, subtitle: str = ""
+) -> Path:
     """Draw up to 16 images with predicted class, probability and, where it is wrong, the truth.
 
     Wrong ones carry an orange frame and a cross, right ones a thin frame and a tick.
@@ -76,6 +78,7 @@ def prediction_grid(items: Sequence[PredictedImage], path: Path, *, title: str) 
         items: in the order to be shown; more than 16 are left out, and the picture says so.
         path: the PNG.
         title: the headline.
+        subtitle: said before what is shown; empty: nothing.
 
     Returns:
         `path`.
@@ -84,6 +87,7 @@ def prediction_grid(items: Sequence[PredictedImage], path: Path, *, title: str) 
         ValueError: an image is no image.
     """
     shown = items[:_MAX_IMAGES]
+    summary = _summary(items, len(shown))
     columns = _columns(len(shown))
     rows = -(-len(shown) // columns)
     step = _TILE_INCHES + _GAP_INCHES
@@ -91,7 +95,10 @@ def prediction_grid(items: Sequence[PredictedImage], path: Path, *, title: str) 
     width = max(2 * _EDGE_INCHES + columns * step - _GAP_INCHES, 5.2)
     with style.drawing():
         figure = style.new_figure(
-            width, rows * row_height + 0.1, title=title, subtitle=_summary(items, len(shown))
+            width,
+            rows * row_height + 0.1,
+            title=title,
+            subtitle=f"{subtitle}; shown: {summary}" if subtitle else summary,
         )
         for position, item in enumerate(shown):
             row, column = divmod(position, columns)
@@ -151,8 +158,8 @@ def _draw_tile(axes: Axes, item: PredictedImage) -> None:
     _show(axes, item.image, colour, frame=1.2 if item.is_correct else 4.0)
     sign = "✓" if item.is_correct else "✗"
     share = style.share_text(item.probability)
-    room = _TILE_INCHES - style.text_inches([f"{sign}  {share}"], 9.5, weight="bold")
-    said = f"{sign} {style.fit(item.predicted_class, room, 9.5, weight='bold')} {share}"
+    room = _TILE_INCHES - style.text_inches([f"{sign}  ({share})"], 9.5, weight="bold")
+    said = f"{sign} {style.fit(item.predicted_class, room, 9.5, weight='bold')} ({share})"
     below: dict[str, Any] = {
         "textcoords": "offset points",
         "xycoords": "axes fraction",
