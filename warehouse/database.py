@@ -33,6 +33,7 @@ _ALLOWED = frozenset(
 )
 _HUGE = pa.decimal128(38, 0)
 _VALUE_WORDS = ("Values were not provided", "excess parameters", "argument count mismatch")
+_FULL_WORDS = ("no space left", "quota exceeded", "file too large", "out of disk space")
 _LOCK_WORDS = ("could not set lock", "conflicting lock", "unique file handle", "already attached")
 
 
@@ -53,6 +54,7 @@ def connect(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCo
         SchemaVersionError: the file is of an older or a newer version (read-only).
         LockedWarehouseError: another program has opened the published file for writing.
         DamagedWarehouseError: it is no DuckDB file.
+        WarehouseError: it may not be read, or the disk is full.
         QueryError: DuckDB refused what the block asked.
     """
     connection = _open_published(path) if read_only else _open_working(path)
@@ -188,6 +190,11 @@ def _open_error(error: duckdb.Error, path: Path) -> WarehouseError:
         return WarehouseError(
             f"{path} must be readable, but the system refuses: {_sentence(error)}. "
             "Give yourself the right to read it, or name another home (FOODVISION_HOME)."
+        )
+    if any(words in message for words in _FULL_WORDS):
+        return WarehouseError(
+            f"a warehouse needs room on the disk of {path.parent}, but the system refuses more: "
+            f"{_sentence(error)}. Nothing was changed; make room and run the command again."
         )
     return DamagedWarehouseError(
         f"{path} must be a DuckDB file, but DuckDB cannot read it: {_sentence(error)}. Move it "

@@ -65,7 +65,7 @@ def save_model(folder: Path, model: BlockModel, *, name: str, card: Mapping[str,
         The path of the state dict.
 
     Raises:
-        ModelError: `name` is no plain file name.
+        ModelError: `name` is no plain file name, or the disk takes no more.
         ValueError: the card has a field that is written here, or is no JSON.
     """
     if not name or Path(name).name != name or name.startswith("."):
@@ -73,26 +73,45 @@ def save_model(folder: Path, model: BlockModel, *, name: str, card: Mapping[str,
     if taken := sorted(set(card) & set(_OWN_FIELDS)):
         raise ValueError(f"a card's fields {taken} are written by save_model; rename them")
     json.dumps(dict(card), allow_nan=False)  # before anything is written
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.pth"
     state = _plain_state(model.module)
+    try:
+        _write_state(path, state)
+        write_json(path.with_suffix(".json"), {**card, **_own_fields(path, model.build)})
+    except (OSError, RuntimeError) as error:
+        raise _write_error(path, state, error) from error
+    return path
+
+
+def _write_state(path: Path, state: Mapping[str, Tensor]) -> None:
     with replacing(path) as neighbour, neighbour.open("wb") as file:
         torch.save(state, file)
-    own = {
+
+
+def _write_error(path: Path, state: Mapping[str, Tensor], error: Exception) -> ModelError:
+    # When a write fails, torch's archive writer has the last word: the reason is what it hides.
+    reason = error.__context__ if isinstance(error.__context__, OSError) else error
+    size = sum(tensor.nbytes for tensor in state.values())
+    return ModelError(
+        f"{path}: a saved model must fit on the disk, this one of {size:,} bytes could not be "
+        f"written: {reason}. Make room, or set FOODVISION_HOME to another disk."
+    )
+
+
+def _own_fields(path: Path, build: BuildSettings) -> dict[str, Any]:
+    return {
         "format": CARD_FORMAT,
         "file": path.name,
         "sha256": file_sha256(path),
         "bytes": path.stat().st_size,
-        "build": asdict(model.build),
-        "stock": _stock_builder(model.build),
+        "build": asdict(build),
+        "stock": _stock_builder(build),
         "versions": {
             "foodvision": foodvision.__version__,
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
         },
     }
-    write_json(path.with_suffix(".json"), {**card, **own})
-    return path
 
 
 def load_saved(path: Path) -> tuple[nn.Module, dict[str, Any]]:

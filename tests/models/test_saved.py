@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,16 +114,17 @@ def test_what_cannot_be_saved_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("limit", [100, 100_000], ids=["at the start", "in the middle"])
+def test_a_full_disk_is_said_and_leaves_the_old_file(saved: Path, limit: int) -> None:
     before = saved.read_bytes()
-
-    def fail(state: object, file: object) -> None:
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
     other = build_model(SMALL, num_classes=3, weights=RANDOM, seed=2, size=64)
-    with pytest.raises(OSError, match="No space left"):
-        save_model(saved.parent, other, name=saved.stem, card=CARD)
+    old, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))  # the system refuses larger files
+    try:
+        with pytest.raises(ModelError, match=r"this one of 1,\d{3},\d{3} bytes.*File too large"):
+            save_model(saved.parent, other, name=saved.stem, card=CARD)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (old, hard))
     assert saved.read_bytes() == before
     assert len(list(saved.parent.iterdir())) == 2
     load_saved(saved)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import resource
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -268,6 +269,23 @@ def test_a_home_that_cannot_be_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(warehouse.WarehouseError, match=r"must be writable.*FOODVISION_HOME"):
         warehouse.load(tmp_path / "home" / "warehouse.duckdb", {})
+
+
+def test_a_full_disk_is_not_taken_for_damage(path: Path, everything: Tables) -> None:
+    warehouse.load(path, everything)
+    before = path.read_bytes()
+    old, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))  # the system refuses larger files
+    try:
+        with pytest.raises(
+            warehouse.WarehouseError, match=r"room on the disk.*make room"
+        ) as caught:
+            warehouse.rebuild(path, everything)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (old, hard))
+    assert not isinstance(caught.value, warehouse.DamagedWarehouseError)
+    assert path.read_bytes() == before
+    assert _count(path, "epochs") == 1
 
 
 def test_a_damaged_file_is_refused_until_it_is_rebuilt(path: Path, everything: Tables) -> None:
