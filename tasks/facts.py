@@ -6,17 +6,22 @@ sources' fingerprints, architectures, transforms and devices from files under `h
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from foodvision.data.selection import select
 from foodvision.errors import PlanError
 from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
+from foodvision.plan.schema import Sha256
 from tasks.devices import Device, bfloat16_instructions, machine_fingerprint
 
 if TYPE_CHECKING:
@@ -26,10 +31,29 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.schema import CellSettings, DataChoice
 
+Answer = TypeVar("Answer")
+
 # Raised by hand when the meaning of a kept fact changes.
 FACTS_VERSION = 1
 
 _IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+
+
+@dataclass(frozen=True)
+class _Transform:
+    size: int
+    resize_to: int | None
+    interpolation: str
+    channels: int
+    mean: list[float]
+    std: list[float]
+
+
+_DEVICE = TypeAdapter(Device)
+_ARCHITECTURE = TypeAdapter(Architecture)
+_TRANSFORM = TypeAdapter(_Transform)
+_PATH = TypeAdapter(str)
+_SHA256 = TypeAdapter(Sha256)
 
 
 class FactsFolder:
@@ -39,26 +63,55 @@ class FactsFolder:
         self._folder = folder
         self._read: dict[str, Any] = {}
 
-    def ask(self, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
-        """Return the kept answer to a question, or find it out and keep it."""
-        key = digest({"version": FACTS_VERSION, **question})
+    def ask(
+        self,
+        question: Mapping[str, Any],
+        answer: Callable[[], Any],
+        shape: TypeAdapter[Answer],
+    ) -> Answer:
+        """Return the kept answer to a question, or find it out and keep it.
+
+        Args:
+            question: JSON values.
+            answer: finds it out, as JSON values.
+            shape: of the answer; what is kept in another one is found out again.
+        """
+        key = _key(question)
         if key not in self._read:
-            kept = self.recall(question)
-            self._read[key] = self._find_out(key, question, answer) if kept is None else kept
-        return self._read[key]
-
-    def recall(self, question: Mapping[str, Any]) -> Any:
-        """Return the kept answer to a question, `None` where there is none."""
-        kept = read_json(self._path(digest({"version": FACTS_VERSION, **question})))
-        return kept.get("answer") if isinstance(kept, dict) else None
-
-    def _find_out(self, key: str, question: Mapping[str, Any], answer: Callable[[], Any]) -> Any:
-        found = answer()
-        write_json(self._path(key), {"question": dict(question), "answer": found})
+            kept = self.recall(question, shape)
+            self._read[key] = self._find_out(question, answer, shape) if kept is None else kept
+        found: Answer = self._read[key]
         return found
 
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+    def recall(self, question: Mapping[str, Any], shape: TypeAdapter[Answer]) -> Answer | None:
+        """Return the kept answer to a question, `None` where there is none of that shape."""
+        kept = read_json(self._path(question))
+        try:
+            return _shaped(kept["answer"], shape)
+        except (KeyError, TypeError, ValidationError):
+            return None
+
+    def _find_out(
+        self,
+        question: Mapping[str, Any],
+        answer: Callable[[], Any],
+        shape: TypeAdapter[Answer],
+    ) -> Answer:
+        found = answer()
+        write_json(self._path(question), {"question": dict(question), "answer": found})
+        return _shaped(found, shape)
+
+    def _path(self, question: Mapping[str, Any]) -> Path:
+        return self._folder / f"{_key(question)}.json"
+
+
+def _key(question: Mapping[str, Any]) -> str:
+    return digest({"version": FACTS_VERSION, **question})
+
+
+def _shaped(found: Any, shape: TypeAdapter[Answer]) -> Answer:
+    """Return JSON values as the type that they must be of; nothing is turned into a number."""
+    return shape.validate_json(json.dumps(found), strict=True)
 
 
 class LibraryFacts:
@@ -86,7 +139,7 @@ class LibraryFacts:
             "torch": _version("torch"),
             "machine": _fingerprint(),
         }
-        return Device(**self._folder.ask(question, ask))
+        return self._folder.ask(question, ask, _DEVICE)
 
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return what acts on the bits besides the recipe."""
@@ -182,16 +235,7 @@ class LibraryFacts:
                 hidden=model.hidden,
             ).to_json()
 
-        found = self._folder.ask(question, ask)
-        return Architecture(
-            blocks=tuple(found["blocks"]),
-            frozen_count=found["frozen_count"],
-            prefix_count=found["prefix_count"],
-            feature_shape=tuple(found["feature_shape"]),
-            params_total=found["params_total"],
-            params_trainable=found["params_trainable"],
-            model_bytes=found["model_bytes"],
-        )
+        return self._folder.ask(question, ask, _ARCHITECTURE)
 
     def _weights_transform(self, settings: CellSettings) -> Mapping[str, Any]:
         def ask() -> dict[str, Any]:
@@ -205,8 +249,7 @@ class LibraryFacts:
             "weights": settings.model.weights,
             "torchvision": _version("torchvision"),
         }
-        found: Mapping[str, Any] = self._folder.ask(question, ask)
-        return found
+        return asdict(self._folder.ask(question, ask, _TRANSFORM))
 
     def _find_weights(self, settings: CellSettings) -> str | None:
         """Find the file (this may download it), and its digest by its path, size and time."""
@@ -229,7 +272,7 @@ class LibraryFacts:
             "torch_home": os.environ.get("TORCH_HOME", ""),
             "torchvision": _version("torchvision"),
         }
-        path = Path(self._folder.ask(question, ask_path))
+        path = Path(self._folder.ask(question, ask_path, _PATH))
         if not path.is_file():
             path = Path(ask_path())  # it has moved since: find it again, or say why not
         about = path.stat()
@@ -239,8 +282,7 @@ class LibraryFacts:
             "bytes": about.st_size,
             "modified": about.st_mtime_ns,
         }
-        found: str = self._folder.ask(identity, lambda: file_sha256(path))
-        return found
+        return self._folder.ask(identity, lambda: file_sha256(path), _SHA256)
 
 
 def _share(choice: DataChoice, part: Part, valid: float) -> tuple[tuple[str, Any], ...]:

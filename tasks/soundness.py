@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from foodvision.errors import StoreError
 from tasks.facts import FactsFolder
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from foodvision.store import Entry, Store
 
 logger = logging.getLogger(__name__)
+_FLAG = TypeAdapter(bool)
 
 
 def set_damaged_aside(work: Work, store: Store, home: Home) -> int:
@@ -54,11 +57,11 @@ def _problems(kind: str, key: str, store: Store, checked: FactsFolder) -> list[s
     except StoreError as error:
         return [str(error)]
     question = {"about": "sound entry", "kind": kind, "key": key, "files": _touched(entry)}
-    if checked.recall(question):
+    if checked.recall(question, _FLAG):
         return []
     problems = store.verify(kind, key)
     if not problems:
-        checked.ask(question, lambda: True)
+        checked.ask(question, lambda: True, _FLAG)
     return problems
 
 
