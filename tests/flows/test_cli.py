@@ -13,8 +13,10 @@ from typer.main import get_command
 
 from flows.cli import main, results, tables
 from flows.cli.app import app
+from foodvision.plan.load import load_plan
 from foodvision.store import Store
 from tests.flows.conftest import ROOT, python_environment, run_command
+from tests.running import make_photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -179,11 +181,34 @@ def test_home_option_wins(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_init_writes_a_plan_that_validates(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "my photos" / "pizza").mkdir(parents=True)
+    make_photos(folder / "my photos", train=1, test=1)
     assert main(["init", "my photos", "--output", "new/plan.yaml"]) == 0
-    assert "new/plan.yaml: a plan for my photos" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "new/plan.yaml: a plan for my photos" in said.err
+    assert said.out == ""
     assert main(["validate", "new/plan.yaml"]) == 0
     assert main(["init", "my photos", "--output", "new/plan.yaml", "--force"]) == 0
+
+
+def test_init_prints_the_plan_on_request(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_photos(folder / "my photos", train=1, test=1)
+    assert main(["init", "my photos", "-o", "-"]) == 0
+    text = capsys.readouterr().out
+    assert load_plan(text, folder=folder).data
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("empty", "found no images"), ("my photos/train", "Name its parent"), ("gone", "not there")],
+)
+def test_init_refuses_what_holds_no_images(
+    name: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_photos(folder / "my photos", train=1, test=1)
+    (folder / "empty").mkdir()
+    assert main(["init", name, "-o", "plan.yaml"]) == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "plan.yaml").exists()
 
 
 def test_the_unforeseen_is_short_and_leaves_a_log(

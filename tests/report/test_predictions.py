@@ -47,8 +47,8 @@ def test_wrong_ones_are_told_by_colour_sign_frame_and_truth(folder: Path, galler
     items = [PredictedImage(PHOTO, "pizza", said, 0.71) for said in ("steak", "pizza")]
     prediction_grid(items, folder / "grid.png", title="Predictions")
     wrong, right = gallery.figure.axes
-    assert [text.get_text() for text in wrong.texts] == ["✗ steak 71 %", "is pizza"]
-    assert [text.get_text() for text in right.texts] == ["✓ pizza 71 %"]
+    assert [text.get_text() for text in wrong.texts] == ["✗ steak (71 %)", "is pizza"]
+    assert [text.get_text() for text in right.texts] == ["✓ pizza (71 %)"]
     frames = [
         next(patch for patch in axes.patches if isinstance(patch, Rectangle))
         for axes in (wrong, right)
