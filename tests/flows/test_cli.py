@@ -206,9 +206,9 @@ def test_init_refuses_what_holds_no_images(
 ) -> None:
     make_photos(folder / "my photos", train=1, test=1)
     (folder / "empty").mkdir()
-    assert main(["init", name, "-o", "plan.yaml"]) == 2
+    assert main(["init", name, "-o", "fresh.yaml"]) == 2
     assert message in capsys.readouterr().err
-    assert not (folder / "plan.yaml").exists()
+    assert not (folder / "fresh.yaml").exists()
 
 
 def test_the_unforeseen_is_short_and_leaves_a_log(
@@ -275,6 +275,22 @@ def test_store_verify_sets_damaged_entries_aside(
 def test_store_gc(store: Store, options: list[str], left: int) -> None:
     assert main(["store", "gc", *options]) == 0
     assert len(list(store.entries("train"))) == left
+
+
+@pytest.mark.parametrize(("options", "left"), [([], 0), (["--dry-run"], 1)])
+def test_store_gc_removes_what_killed_runs_left(
+    store: Store, options: list[str], left: int
+) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from foodvision.store import Store\n"
+        "with Store(Path(sys.argv[1])).writing('train', 'cc' * 32, inputs={}, code_version=1):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    assert len(list((store.root / "tmp").iterdir())) == 1
+    assert main(["store", "gc", "--older-than", "1", *options]) == 0
+    assert len(list((store.root / "tmp").iterdir())) == left
+    assert len(list(store.entries("train"))) == 2
 
 
 # -- tables -----------------------------------------------------------------------------------
