@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
 from foodvision.errors import StoreError
 from foodvision.hashing import digest, file_sha256
@@ -34,8 +35,26 @@ _TEMPORARY = "tmp"
 _LOCKS = "locks"
 _SET_ASIDE = "damaged"
 _MANY_FILES = 64
-_FIELDS = {"inputs", "notes", "work", "seconds", "files"}
 _RESERVED = {_TEMPORARY, _LOCKS, _SET_ASIDE}
+
+
+@dataclass(frozen=True)
+class _File:
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    inputs: dict[str, Any]
+    notes: dict[str, Any]
+    work: dict[str, float]
+    seconds: float
+    written_at: datetime
+    files: dict[str, _File]
+
+
+_MANIFEST = TypeAdapter(_Manifest)
 
 
 @dataclass(frozen=True)
@@ -122,11 +141,15 @@ class Store:
                 f"{path / MANIFEST}: cannot be read ({error}). Run `foodvision store verify`: "
                 "it sets damaged entries aside."
             ) from error
-        if not isinstance(manifest, dict) or not manifest.keys() >= _FIELDS:
+        try:
+            _MANIFEST.validate_python(manifest)
+        except ValidationError as error:
+            wrong = sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
             raise StoreError(
-                f"{path / MANIFEST}: a manifest has {', '.join(sorted(_FIELDS))}, this one has "
-                "not. Run `foodvision store verify`: it sets damaged entries aside."
-            )
+                f"{path / MANIFEST}: a manifest has {', '.join(_Manifest.__annotations__)}; this "
+                f"one lacks or spoils {', '.join(filter(None, wrong)) or 'all of it'}. Run "
+                "`foodvision store verify`: it sets damaged entries aside."
+            ) from error
         return Entry(kind=kind, key=key, path=path, manifest=manifest)
 
     @contextlib.contextmanager
@@ -178,13 +201,25 @@ class Store:
         return tuple(sorted(name for name in names if name not in _RESERVED))
 
     def entries(self, kind: str) -> Iterator[Entry]:
-        """Yield every finished stage of a kind, without aliases, sorted by key."""
-        folder = self.root / kind
-        if not folder.is_dir():
-            return
-        for path in sorted(folder.glob("??/*")):
+        """Yield every finished stage of a kind, without aliases, sorted by key.
+
+        Raises:
+            StoreError: the manifest of one cannot be read.
+        """
+        for key in self.keys(kind):
+            yield self.get(kind, key)
+
+    def readable(self, kind: str) -> Iterator[Entry]:
+        """Yield `entries`, but pass over those whose manifest cannot be read."""
+        for key in self.keys(kind):
+            with contextlib.suppress(StoreError):
+                yield self.get(kind, key)
+
+    def keys(self, kind: str) -> Iterator[str]:
+        """Yield the keys of `entries`, also of those whose manifest cannot be read."""
+        for path in sorted((self.root / kind).glob("??/*")):
             if path.is_dir() and not path.is_symlink():
-                yield self.get(kind, path.name)
+                yield path.name
 
     def verify(self, kind: str, key: str, *, checksums: bool = True) -> list[str]:
         """Compare an entry's files with its manifest; return what is wrong.

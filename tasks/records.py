@@ -134,7 +134,7 @@ class _ResultReader:
         if recipe not in self._row_seconds:
             shards = [
                 entry
-                for entry in self.store.entries(f"{kind}-shard")
+                for entry in self.store.readable(f"{kind}-shard")
                 if entry.notes.get("recipe") == recipe
             ]
             rows = sum(int(entry.work["images"]) for entry in shards)

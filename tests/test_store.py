@@ -14,6 +14,7 @@ from foodvision.errors import StoreError
 from foodvision.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
@@ -63,22 +64,40 @@ def test_second_writer_of_a_key_changes_nothing(store: Store) -> None:
     assert (store.get("train", KEY).path / "file.txt").read_text() == "first"
 
 
+def _edit(**fields: object) -> Callable[[Path], object]:
+    def edit(path: Path) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: (path / "manifest.json").unlink(), "this one has none"),
-        (lambda path: (path / "manifest.json").write_text("{"), "cannot be read"),
-        (lambda path: (path / "manifest.json").write_text("{}"), "this one has not"),
-        (lambda path: (path / "manifest.json").write_text("[1]"), "this one has not"),
+        (lambda path: path.unlink(), "this one has none"),
+        (lambda path: path.write_text("{"), "cannot be read"),
+        (lambda path: path.write_bytes(b"\xff"), "cannot be read"),
+        (lambda path: path.write_text("{}"), "spoils files, inputs, notes, seconds, work, written"),
+        (lambda path: path.write_text("[1]"), "spoils all of it"),
+        (_edit(notes=None), "spoils notes"),
+        (_edit(files={"file.txt": {"bytes": 7}}), "spoils files.file.txt.sha256"),
+        (_edit(seconds="long", work=[]), "spoils seconds, work"),
     ],
-    ids=["lost", "torn", "empty", "not a mapping"],
+    ids=["lost", "torn", "no text", "empty", "a list", "no notes", "no checksum", "two"],
 )
-def test_spoilt_manifests_are_told(store: Store, spoil: object, message: str) -> None:
+def test_spoilt_manifests_are_told(
+    store: Store, spoil: Callable[[Path], object], message: str
+) -> None:
     put(store)
-    spoil(store.path("train", KEY))  # type: ignore[operator]
+    spoil(store.path("train", KEY) / "manifest.json")
     with pytest.raises(StoreError, match=message):
         store.get("train", KEY)
     assert len(store.verify("train", KEY)) == 1
+    put(store, OTHER)
+    assert list(store.keys("train")) == [KEY, OTHER]
+    assert [entry.key for entry in store.readable("train")] == [OTHER]
+    with pytest.raises(StoreError, match=message):
+        list(store.entries("train"))
 
 
 @pytest.mark.parametrize(
@@ -164,3 +183,44 @@ def test_lock_lets_one_in_at_a_time(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert most == [1, 1, 1, 1]
+
+
+def test_processes_that_write_one_key_leave_one_whole_entry(store: Store) -> None:
+    code = (
+        "import sys; from pathlib import Path; from foodvision.store import Store\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "with store.writing('train', sys.argv[2], inputs={}, code_version=1) as writer:\n"
+        "    (writer.path / 'file.txt').write_text('same')\n"
+        "    print(flush=True); sys.stdin.readline()\n"
+    )
+    command = [sys.executable, "-c", code, str(store.root), KEY]
+    pipe = subprocess.PIPE
+    writers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) for _ in range(3)]
+    for writer in writers:
+        assert writer.stdout is not None
+        writer.stdout.readline()  # it has its temporary folder
+    assert len(list((store.root / "tmp").iterdir())) == 3
+    assert store.remove_leftovers() == 0
+    for writer in writers:
+        writer.communicate("go on\n", timeout=60)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    assert store.verify("train", KEY) == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_a_lock_dies_with_its_process(store: Store) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from foodvision.store import Store\n"
+        "with Store(Path(sys.argv[1])).lock('recipe'): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(store.root)], check=False)
+    assert killed.returncode == -9
+    with store.lock("recipe"):
+        assert (store.root / "locks" / "recipe.lock").exists()
+
+
+def test_leftovers_of_other_machines_stay(store: Store) -> None:
+    foreign = store.root / "tmp" / f"{KEY[:16]}-0ther5ys-999999999-{'0' * 32}"
+    foreign.mkdir(parents=True)
+    assert store.remove_leftovers() == 0
+    assert foreign.is_dir()

@@ -103,7 +103,10 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     home: HomeFolder = None,  # noqa: ARG001
 ) -> None:
-    """Remove stages by age or size; a run that needs one of them computes it again."""
+    """Remove stages by age or size; a run that needs one of them computes it again.
+
+    What runs left half written when they were killed goes too.
+    """
     if older_than is None and keep is None:
         raise StoreError(
             "gc removes by a rule, but none was given. Use --older-than DAYS, --keep GB, or both."
@@ -111,6 +114,7 @@ def gc(
     store = _store()
     doomed = _doomed(store, older_than, keep)
     if not dry_run:
+        store.remove_leftovers()
         for entry in doomed:
             store.remove(entry.kind, entry.key)
     size = tables.size(sum(entry.size_bytes for entry in doomed))
@@ -155,9 +159,7 @@ def _store() -> Store:
 def _keys(store: Store) -> Iterator[tuple[str, str]]:
     """Yield kind and key of every entry, also of those whose manifest cannot be read."""
     for kind in store.kinds():
-        for path in sorted((store.root / kind).glob("??/*")):
-            if path.is_dir() and not path.is_symlink():
-                yield kind, path.name
+        yield from ((kind, key) for key in list(store.keys(kind)))
 
 
 def _doomed(store: Store, older_than: float | None, keep: float | None) -> list[Entry]:

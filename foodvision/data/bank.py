@@ -6,6 +6,7 @@ store that are never changed. What is missing when somebody asks becomes one mor
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -211,10 +212,7 @@ class Bank:
             writer.work["images"] = len(images)
 
     def _write_rows(self, path: Path, count: int, blocks: Iterator[np.ndarray]) -> None:
-        rows = np.lib.format.open_memmap(
-            path, mode="w+", dtype=self.dtype, shape=(count, *self.row_shape)
-        )
-        self._reserve(path)
+        rows = self._allot(path, count)
         written = 0
         for block in blocks:
             self._check_block(block, room=count - written)
@@ -227,22 +225,26 @@ class Bank:
             )
         rows.flush()
 
-    def _reserve(self, path: Path) -> None:
-        """Take the disk's space before it is written: a mapped file on a full disk kills."""
-        size = path.stat().st_size
+    def _allot(self, path: Path, count: int) -> np.memmap[Any, np.dtype[Any]]:
+        """Make the file and take its space: a mapped file that grows on a full disk kills."""
+        size = count * math.prod(self.row_shape) * self.dtype.itemsize
+        free = shutil.disk_usage(path.parent).free
         try:
+            if free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            rows = np.lib.format.open_memmap(
+                path, mode="w+", dtype=self.dtype, shape=(count, *self.row_shape)
+            )
             if hasattr(os, "posix_fallocate"):
                 with path.open("r+b") as file:
-                    os.posix_fallocate(file.fileno(), 0, size)
-            elif shutil.disk_usage(path.parent).free < size:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
-            free = shutil.disk_usage(path.parent).free
             raise StoreError(
                 f"{self.kind} {self.recipe[:12]}: its rows need {size:,} bytes on the disk of "
                 f"{self.store.root}, which has {free:,} free ({error.strerror}). Make room "
                 "(`foodvision store gc`), or set FOODVISION_HOME to a larger disk."
             ) from error
+        return rows
 
     def _check_block(self, block: np.ndarray, *, room: int) -> None:
         fits = block.shape[1:] == self.row_shape and block.dtype == self.dtype
@@ -259,35 +261,50 @@ class Bank:
 
     def _shards(self) -> Iterator[_Shard]:
         """Yield the whole shards of this recipe; an entry is read once per bank object."""
-        for entry in self.store.entries(self._shard_kind):
-            if entry.key not in self._read_shards:
-                is_mine = entry.notes.get("recipe") == self.recipe
-                is_whole = is_mine and not self._problems(entry.key)
-                self._read_shards[entry.key] = (
-                    _Shard(entry.key, entry.path, _positions(entry.path)) if is_whole else None
-                )
-            shard = self._read_shards[entry.key]
+        for key in self.store.keys(self._shard_kind):
+            if key not in self._read_shards:
+                try:
+                    self._read_shards[key] = self._read_shard(key)
+                except StoreError:
+                    self._read_shards[key] = None  # its rows are missing; `add` sets it aside
+            shard = self._read_shards[key]
             if shard is not None:
                 yield shard
 
-    def _problems(self, key: str) -> list[str]:
-        return self.store.verify(self._shard_kind, key, checksums=False)
+    def _read_shard(self, key: str) -> _Shard | None:
+        """Return a shard of this recipe, `None` if it is of another one.
+
+        Raises:
+            StoreError: it is damaged.
+        """
+        entry = self.store.get(self._shard_kind, key)
+        if entry.notes.get("recipe") != self.recipe:
+            return None
+        if problems := self.store.verify(self._shard_kind, key, checksums=False):
+            raise StoreError(problems[0])
+        return _Shard(key, entry.path, _positions(entry.path / IMAGES_FILE))
 
     def _set_damaged_aside(self) -> None:
-        for entry in list(self.store.entries(self._shard_kind)):
-            if entry.notes.get("recipe") != self.recipe:
-                continue
-            problems = self._problems(entry.key)
-            if problems:
-                aside = self.store.set_aside(self._shard_kind, entry.key)
-                self._read_shards.pop(entry.key, None)
-                warnings.warn(
-                    f"{self.kind} {self.recipe[:12]}: a damaged shard was set aside ({aside}); "
-                    f"its rows are computed again. {problems[0]}",
-                    stacklevel=3,
-                )
+        for key in list(self.store.keys(self._shard_kind)):
+            try:
+                self._read_shards[key] = self._read_shard(key)
+            except StoreError as damage:
+                self._read_shards.pop(key, None)
+                with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                    aside = self.store.set_aside(self._shard_kind, key)
+                    warnings.warn(
+                        f"{self.kind} {self.recipe[:12]}: a damaged shard was set aside ({aside}); "
+                        f"its rows are computed again. {damage}",
+                        stacklevel=3,
+                    )
 
 
 def _positions(path: Path) -> dict[str, int]:
-    images = pq.read_table(path / IMAGES_FILE).column("sha256").to_pylist()
+    try:
+        images = pq.read_table(path).column("sha256").to_pylist()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise StoreError(
+            f"{path}: a shard lists its images in a column sha256, this one cannot be read "
+            f"({error}). Run `foodvision store verify`: it sets damaged entries aside."
+        ) from error
     return {image: position for position, image in enumerate(images)}

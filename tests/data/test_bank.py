@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +157,80 @@ def test_a_damaged_shard_is_set_aside_and_computed_again(bank, store):
         assert _add(again, ["a", "b", "c"], compute) == 2
     assert compute.images == ["a", "b"]
     np.testing.assert_array_equal(again.open(["b", "c"]).all(), _expected(["b", "c"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.json", b"{"),
+        ("manifest.json", b"{}"),
+        ("manifest.json", None),
+        ("images.parquet", b"x"),
+        ("images.parquet", None),
+    ],
+)
+def test_an_unreadable_shard_is_missing_and_stops_nobody(bank, store, name, content):
+    _add(bank, ["a", "b"])
+    (shard,) = store.entries("features-shard")
+    if content is None:
+        (shard.path / name).unlink()
+    else:  # keep the size: only reading tells
+        size = (shard.path / name).stat().st_size
+        (shard.path / name).write_bytes(content.ljust(size))
+    other = Bank(store, "features", "s" * 64, (2, 3), "float32")
+    assert other.missing(["a"]) == ["a"]
+    again = Bank(store, "features", "r" * 64, (2, 3), "float32")
+    assert again.missing(["a", "b", "c"]) == ["a", "b", "c"]
+    with pytest.warns(UserWarning, match="damaged shard was set aside.*computed again"):
+        assert _add(again, ["a", "b"]) == 2
+    np.testing.assert_array_equal(again.open(["b", "a"]).all(), _expected(["b", "a"]))
+
+
+def test_the_space_of_a_shard_is_taken_before_it_is_written(store):
+    bank = Bank(store, "pixels", "r" * 64, (1 << 20,), "uint8")
+    taken = []
+
+    def compute(images):
+        (file,) = store.root.glob("tmp/*/rows.npy")
+        taken.append(file.stat().st_blocks * 512)
+        yield np.zeros((len(images), 1 << 20), np.uint8)
+
+    assert _add(bank, ["a", "b"], compute) == 2
+    assert taken[0] >= 2 << 20
+
+
+def test_a_disk_without_room_is_told_before_anything_is_computed(store):
+    rows = 1 << 50  # a petabyte each
+    bank = Bank(store, "pixels", "r" * 64, (rows,), "uint8")
+    compute = _Compute()
+    message = r"need 2,251,799,813,685,248 bytes on the disk of .*, which has [\d,]+ free"
+    with pytest.raises(StoreError, match=message):
+        _add(bank, ["a", "b"], compute)
+    assert compute.images == []
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 20], ids=["no file", "no larger file"])
+def test_a_disk_that_refuses_is_told(store, limit):
+    bank = Bank(store, "pixels", "r" * 64, (1 << 20,), "uint8")
+    old, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(StoreError, match=r"need 2,097,152 bytes .*File too large.*Make room"):
+            _add(bank, ["a", "b"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (old, hard))
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="space cannot be reserved here")
+def test_a_disk_that_fills_while_space_is_taken_is_told(bank, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(StoreError, match=r"need 48 bytes .*No space left on device"):
+        _add(bank, ["a", "b"])
 
 
 def test_rows_are_written_block_by_block(store):
