@@ -34,6 +34,10 @@ from foodvision.plan.problems import RULE, Place, PlanPath
 MAX_NAME_CHARACTERS = 100
 MAX_NAME_BYTES = 240
 MAX_SEED = 2**63 - 1
+MAX_COUNT = 1_000_000
+MAX_PIXELS = 4096
+MAX_ITEMS = 10**12
+MAX_BYTES = 10**18
 CROSS_FIELD = "cross_field"
 _BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+(,\d+)*)?")
@@ -106,8 +110,9 @@ def _check_freeze(freeze: Any) -> Any:
     if isinstance(freeze, bool) or not isinstance(freeze, str | int) or freeze == "":
         rule = "must be none, backbone, early, most, a block's name or a count of blocks"
         raise broken_rule(f"{rule}, got {freeze!r}" + (": write none" if freeze is None else ""))
-    if isinstance(freeze, int) and freeze < 0:
-        raise broken_rule(f"must be at least 0 blocks, got {freeze}")
+    if isinstance(freeze, int) and not 0 <= freeze <= MAX_COUNT:
+        bound = "least 0" if freeze < 0 else f"most {MAX_COUNT}"
+        raise broken_rule(f"must be at {bound} blocks, got {freeze}")
     return freeze
 
 
@@ -119,6 +124,8 @@ def _check_device(device: str) -> str:
 
 def _check_seeds(seeds: Any) -> Any:
     is_whole = isinstance(seeds, int) and not isinstance(seeds, bool)
+    if is_whole and seeds > MAX_ITEMS:
+        raise broken_rule(f"must be a count of at most {MAX_ITEMS}, got {seeds}")
     if is_whole and seeds >= 1:
         return seeds
     if not isinstance(seeds, list) or not seeds:
@@ -140,10 +147,9 @@ class _Settings(BaseModel):
 Name = Annotated[str, AfterValidator(_check_name)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
-Pixels = Annotated[int, Field(ge=1, le=4096)]
-Width = Annotated[int, Field(ge=1, le=1_000_000)]
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Positive = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
+Pixels = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 class DataChoice(_Settings):
@@ -190,7 +196,7 @@ class ModelSettings(_Settings):
     freeze: Freeze = "none"
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
-    hidden: Width | None = None
+    hidden: Count | None = None
 
 
 class ChannelStatistics(_Settings):
@@ -540,7 +546,7 @@ class Limits(_Settings):
     """
 
     cells: Positive = 10_000
-    features_bytes: Positive | None = None
+    features_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)] | None = None
 
 
 Pattern = dict[str, Any]

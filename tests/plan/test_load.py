@@ -779,6 +779,68 @@ def test_a_plan_of_100_mb_is_refused_before_it_is_read(
 # Values
 
 
+@pytest.mark.parametrize(
+    ("setting", "bound", "path"),
+    [
+        ("batch_size", 1_000_000, "batch_size"),
+        ("epochs", 1_000_000, "epochs"),
+        ("micro_batch", 1_000_000, "micro_batch"),
+        ("threads", 1024, "threads"),
+        ("seed", 2**63 - 1, "seed"),
+        ("transform.size", 4096, "transform.size"),
+        ("transform.resize_to", 4096, "transform.resize_to"),
+        ("model.hidden", 1_000_000, "model.hidden"),
+        ("data.count", 10**12, "data.count"),
+        ("test.count", 10**12, "test.count"),
+        ("augment.padding", 4096, "augment[0].padding"),
+    ],
+)
+def test_whole_numbers_have_an_upper_bound(
+    values: Values, setting: str, bound: int, path: str
+) -> None:
+    def plan(number: int) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "batch_size": 1_000_000,
+            "transform": {"size": 8, "resize": "crop"},
+            "data": {"name": "a"},
+            "test": {"name": "a"},
+            "model": {"arch": "mlp"},
+            "augment": {"kind": "random_crop", "padding": 1},
+        }
+        place, _, key = setting.rpartition(".")
+        (settings[place] if place else settings)[key] = number
+        return values({**settings, "augment": [settings["augment"]]})
+
+    load_plan(plan(bound))
+    assert problems(plan(bound + 1)) == [f"base.{path}: must be at most {bound}, got {bound + 1}"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        (
+            "seeds: 1000000000001",
+            "13:8: seeds: must be a count of at most 1000000000000, got 1000000000001",
+        ),
+        (
+            "limits: {cells: 1000000000001}",
+            "13:17: limits.cells: must be at most 1000000000000, got 1000000000001",
+        ),
+        (
+            "limits: {features_bytes: 1000000000000000001}",
+            "13:26: limits.features_bytes: must be at most 1000000000000000000, "
+            "got 1000000000000000001",
+        ),
+        (
+            "grid: {model.freeze: [1000001]}",
+            "13:23: grid.model.freeze[0]: must be at most 1000000 blocks, got 1000001",
+        ),
+    ],
+)
+def test_counts_of_a_plan_have_an_upper_bound(rest: str, message: str) -> None:
+    assert problems(GOOD + rest + "\n") == [f"<plan>:{message}"]
+
+
 def test_values_have_no_lines(values: Values) -> None:
     plan = values({"epochs": 0})
     assert problems(plan) == ["base.epochs: must be at least 1, got 0"]
