@@ -349,3 +349,27 @@ def test_bad_input_is_told_in_a_sentence(
 ) -> None:
     with pytest.raises(error, match=message):
         run_plan(plan_text(photos).replace(*change), Home(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"layer9.weight": torch.zeros(2)}, "weights must fit resnet18 in all but the head"),
+        (b"no weights at all", "weights.pth"),
+    ],
+    ids=["another architecture", "no weights"],
+)
+def test_bad_weights_are_told_before_anything_is_computed(
+    content: object, message: str, photos: Path, server: ServerHandle, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.pth"
+    if isinstance(content, bytes):
+        weights.write_bytes(content)
+    else:
+        torch.save(content, weights)
+    model = f"{{arch: resnet18, weights: {json.dumps(str(weights))}, freeze: backbone}}"
+    home = Home(tmp_path / "home")
+    with pytest.raises(FoodVisionError, match=message):
+        run_plan(plan_text(photos, model=model).replace("size: 16", "size: 32"), home)
+    (path,) = journals(home.journals)
+    assert "stage" not in [event["event"] for event in read_journal(path)]
