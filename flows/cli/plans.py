@@ -61,6 +61,21 @@ def register(app: typer.Typer) -> None:
             "  dropped    adam · 10      10  lives on in adam · 20"
         )
     )(diff)
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision schema > plan.schema.json\n"
+            "  Then, as the first line of a plan:\n"
+            "  # yaml-language-server: $schema=plan.schema.json"
+        )
+    )(schema)
+
+
+def schema() -> None:
+    """Print the JSON schema of plans, for editors."""
+    from foodvision.plan.editor_schema import editor_schema
+
+    tables.print_json(editor_schema())
 
 
 def init(
@@ -237,7 +252,7 @@ def diff(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Say what plan B reuses, continues, adds and drops, against plan A."""
+    """Say what plan B reuses and adds, against plan A."""
     from tasks.explaining import diff_plans
     from tasks.plans import open_plan
 

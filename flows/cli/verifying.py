@@ -43,7 +43,7 @@ def verify(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Train cells again, each alone in an empty store, and compare to the bit.
+    """Train cells again, alone, and compare to the bit.
 
     Compared are weights, optimiser state, the metrics of every epoch, the logits of every scored
     image, and the features or pixels that they rest on. Exits with 1 if anything differs.
