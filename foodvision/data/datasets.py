@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KIND = "dataset"
-CODE_VERSION = 1
+CODE_VERSION = 2  # 2: equal images are split together, whatever their classes
 
 
 @dataclass(frozen=True, eq=False)

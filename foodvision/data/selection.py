@@ -85,7 +85,6 @@ def select(
         is_valid = set_aside(
             sha256, labels, valid, salt=VALID_SALT, classes=dataset.classes, name="valid"
         )
-        is_valid |= np.isin(sha256, sha256[is_valid])  # an image filed under two classes
         keep = is_valid if part == "valid" else ~is_valid
         rows, sha256, labels = rows[keep], sha256[keep], labels[keep]
     if part != "valid":
@@ -105,7 +104,10 @@ def set_aside(
     classes: Sequence[str],
     name: str,
 ) -> np.ndarray:
-    """Mark a stratified share of the images; equal images of a class are marked together.
+    """Mark a stratified share of the images; equal images are marked together.
+
+    So no image lies on both sides, also where it is filed under two classes; of such classes a
+    little more than the share may be set aside.
 
     Args:
         sha256: str [N].
@@ -127,14 +129,22 @@ def set_aside(
         members = np.flatnonzero(labels == label)
         members = members[np.lexsort((sha256[members], ranks[members]))]
         cut = _cut_between_different(sha256[members], math.floor(share * len(members) + 0.5))
-        if not 0 < cut < len(members):
-            raise DataError(
-                f"{name}: {share} must leave every class an image on both sides; of the "
-                f"{len(members)} (different: {len(set(sha256[members]))}) of class "
-                f"{classes[label]!r} it sets {cut} aside. Add images, or choose another share."
-            )
         marked[members[:cut]] = True
+    marked |= np.isin(sha256, sha256[marked])  # an image filed under two classes
+    for label in np.unique(labels):
+        _check_sides(sha256[labels == label], marked[labels == label], classes[label], share, name)
     return marked
+
+
+def _check_sides(
+    sha256: np.ndarray, marked: np.ndarray, class_name: str, share: float, name: str
+) -> None:
+    if not 0 < marked.sum() < len(marked):
+        raise DataError(
+            f"{name}: {share} must leave every class an image on both sides; of the "
+            f"{len(marked)} (different: {len(set(sha256))}) of class {class_name!r} it sets "
+            f"{marked.sum()} aside. Add images, or choose another share."
+        )
 
 
 def take(

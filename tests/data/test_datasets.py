@@ -29,6 +29,19 @@ def _column(dataset, name):
     return dataset.table.column(name).to_pylist()
 
 
+def test_a_photo_in_two_folders_is_split_to_one_side(place):
+    photos = make_folder(place.root / "photos", {"pizza": 8, "pizza margherita": 8})
+    for path in (photos / "pizza").glob("*.png"):
+        shutil.copy(path, photos / "pizza margherita" / f"twin of {path.name}")
+    dataset = place.fetch("photos", split=0.25)
+    rows = dataset.table.to_pylist()
+    sides = {
+        side: {row["sha256"] for row in rows if row["split"] == side} for side in ("train", "test")
+    }
+    assert all(sides.values())
+    assert sides["train"].isdisjoint(sides["test"])
+
+
 def test_a_folder_is_catalogued(place, photos):
     dataset = place.fetch("photos")
     assert dataset.classes == ("pizza", "寿司")

@@ -184,3 +184,18 @@ def test_an_image_filed_under_two_classes_lies_on_one_side_of_valid():
         dataset = make_dataset(labels, sha256=digests)
         train, valid = (select(dataset, part, valid=0.3) for part in ("train", "valid"))
         assert set(train.sha256).isdisjoint(valid.sha256)
+
+
+def test_a_class_of_twins_only_must_keep_an_image_on_both_sides():
+    digests = [hashlib.sha256(str(index).encode()).hexdigest() for index in range(10)]
+    sha256, labels = np.array([*digests, digests[0], digests[1]]), np.array([0] * 10 + [1] * 2)
+    outcomes = []
+    for salt in map(str, range(40)):  # both twins of class 1 are set aside where class 0 says so
+        try:
+            marked = set_aside(sha256, labels, 0.5, salt=salt, classes=("a", "b"), name="x")
+        except DataError as error:
+            outcomes.append("of class 'b' it sets 2 aside" in str(error))
+        else:
+            assert set(sha256[marked]).isdisjoint(sha256[~marked])
+    assert outcomes
+    assert all(outcomes)
