@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.records import _ResultReader
 from tests.running import make_photos, plan_text, run
 
 if TYPE_CHECKING:
@@ -93,3 +94,22 @@ def test_what_was_looked_at_is_not_read_again(
     read.clear()
     run(text, tmp_path, ["base.epochs=3"])
     assert "features-shard" not in read
+
+
+@pytest.mark.parametrize("content", ["{}", "{", None], ids=["empty", "torn", "lost"])
+def test_a_shard_without_a_manifest_stops_no_run(
+    content: str | None, photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = plan_text(photos, model=FROZEN)
+    first = run(text, tmp_path, ["base.epochs=2"])
+    (shard,) = first.store.entries("features-shard")
+    manifest = shard.path / "manifest.json"
+    manifest.unlink()
+    if content is not None:
+        manifest.write_text(content)
+    assert _ResultReader(first.store).seconds_per_row("features", shard.notes["recipe"]) == 0.0
+    again = run(text, tmp_path, ["base.epochs=3"])
+    assert "features-shard" in caplog.text
+    whole = run(text, tmp_path / "whole", ["base.epochs=3"])
+    assert again.results() == whole.results()
+    assert [entry.key for entry in again.store.entries("features-shard")] == [shard.key]
