@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from foodvision.plan.problems import Problem
     from foodvision.plan.schema import Plan
 
+_SPLITS = ("train", "test")
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -29,7 +32,9 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision init photos --output plans/photos.yaml\n"
-            "  plans/photos.yaml: a plan for photos. Next: foodvision run plans/photos.yaml"
+            "  plans/photos.yaml: a plan for photos. Next:\n"
+            "    foodvision validate plans/photos.yaml\n"
+            "    foodvision run plans/photos.yaml"
         )
     )(init)
     app.command(
@@ -102,13 +107,9 @@ def init(
             f"init takes a folder that holds one folder of images per class, but {folder} is "
             f"{'no folder' if folder.exists() else 'not there'}. Name another one."
         )
-    if (folder.absolute().parent / "train").is_dir() and folder.name in ("train", "test"):
-        raise PlanError(
-            f"init takes the folder that holds train/ and test/, found {folder}, which is one of "
-            f"the two. Name its parent: foodvision init {shlex.quote(str(folder.parent))}"
-        )
-    read_layout(folder, label=str(folder))  # no images: says so
-    text = starter_plan(folder)
+    _refuse_split(folder)
+    layout = read_layout(folder, label=str(folder))  # no images: says so
+    text = starter_plan(folder, has_test=any(image.split == "test" for image in layout.images))
     if to_screen:
         sys.stdout.write(text)
         return
@@ -122,6 +123,18 @@ def init(
     )
 
 
+def _refuse_split(folder: Path) -> None:
+    """Raise where a folder is one half of the data set that lies in its parent."""
+    place = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user wrote them
+    if place.name not in _SPLITS or not all((place.parent / name).is_dir() for name in _SPLITS):
+        return
+    parent = folder.parent if folder.name == place.name else folder / ".."
+    raise PlanError(
+        f"init takes the folder that holds train/ and test/, found {folder}, which is one of the "
+        f"two. Name its parent: foodvision init {shlex.quote(str(parent))}"
+    )
+
+
 def validate(
     plan: PlanFile,
     overrides: Overrides = None,
@@ -129,6 +142,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a plan: every problem at once, then lint."""
+    from flows.cli.variables import variable_warnings
     from foodvision.plan.expand import expand
     from foodvision.plan.lint import lint
     from foodvision.plan.problems import PlanProblems
@@ -145,7 +159,11 @@ def validate(
         "data_sets": len(found.data),
         "architectures": len({cell.settings.model.arch for cell in cells}),
     }
-    warnings = lint(found, cells, _known_images(found, current_home()))
+    warnings = [
+        *variable_warnings(found, cells),
+        *lint(found, cells, _known_images(found, current_home())),
+    ]
+    warnings.sort(key=lambda each: (each.line is None, each.line or 0, each.column or 0))
     _report(plan, (), warnings, facts, as_json=as_json)
 
 
@@ -153,12 +171,13 @@ def _known_images(plan: Plan, home: Home) -> dict[tuple[str, str], tuple[str, ..
     """Return the sha256 of every image that is here already, by data set and part."""
     if not home.store.is_dir():
         return {}
+    from flows.cli.variables import unset_variables
     from foodvision.data.selection import select
     from tasks.plan_data import known_data
 
     images: dict[tuple[str, str], tuple[str, ...]] = {}
-    for name in plan.data:
-        dataset = known_data(plan, name, home)
+    for name, data in plan.data.items():
+        dataset = None if unset_variables(data.source) else known_data(plan, name, home)
         if dataset is not None:
             for part in ("train", "test"):
                 images[name, part] = select(dataset, part).sha256
@@ -322,10 +341,18 @@ def _stage_row(stage: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("This run",)) -> None:
-    """Print a table of work: what each cell alone would take beside what a run takes."""
+    """Print a table of work: what each cell alone would take beside what a run takes.
+
+    A cell alone keeps no rows, so the bytes that it would write are not known: no zero.
+    """
     names = dict.fromkeys(name for values in work.values() for name in values)
     titled = dict(zip(names, ("Alone", *titles), strict=True))
-    rows = [{"what": what.replace("_", " "), **values} for what, values in work.items()]
+    rows: list[dict[str, Any]] = [
+        {"what": what.replace("_", " "), **values} for what, values in work.items()
+    ]
+    for row in rows:
+        if row["what"] == "bytes written":
+            row["alone"] = row["alone"] or None
     tables.print_rows(
         rows,
         [

@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph
-    from foodvision.plan.work import RowsJob, TrainJob, Work
+    from foodvision.plan.schema import DataChoice
+    from foodvision.plan.work import RowsJob, ScoreJob, TrainJob, Work
 
 
 @dataclass(frozen=True)
@@ -67,25 +71,14 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
         graph: the compiled plan.
         work: the graph held against the store.
     """
-    labels = {compiled.cell.cell_id: compiled.cell.label for compiled in graph.cells}
-    waiting: dict[str, list[str]] = {}
+    cells = {compiled.cell.cell_id: compiled.cell for compiled in graph.cells}
+    waiting: dict[str, list[Cell]] = {}
     for cell_id, keys in work.waiting.items():
         for key in keys:
-            waiting.setdefault(key, []).append(labels[cell_id])
+            waiting.setdefault(key, []).append(cells[cell_id])
     stages = [_rows_line(job) for job in work.rows]
-    stages += [_train_line(job, tuple(waiting.get(job.span.key, ()))) for job in work.training]
-    stages += [
-        StageLine(
-            kind="score",
-            key=job.score_key,
-            what=f"{job.chain.root.settings.model.arch} on {job.images.part}",
-            cells=tuple(waiting.get(job.score_key, ())),
-            epochs=0,
-            images=len(job.epochs) * len(job.images.images),
-            bytes=0,
-        )
-        for job in work.scoring
-    ]
+    stages += [_train_line(job, waiting.get(job.span.key, ())) for job in work.training]
+    stages += [_score_line(job, waiting.get(job.score_key, ())) for job in work.scoring]
     naive, predicted = asdict(work.naive), asdict(work.predicted)
     return Explanation(
         plan=plan,
@@ -111,19 +104,37 @@ def _rows_line(job: RowsJob) -> StageLine:
     )
 
 
-def _train_line(job: TrainJob, cells: tuple[str, ...]) -> StageLine:
+def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
     span = job.span
     settings = span.chain.root.settings
     again = " again, for its curve" if job.replay else ""
+    data = _names([settings.data, *(cell.settings.data for cell in cells)])
     return StageLine(
         kind="train",
         key=span.key,
-        what=(
-            f"{settings.model.arch}, {settings.data.name}, "
-            f"epochs {span.first_epoch}-{span.last_epoch}{again}"
-        ),
-        cells=cells,
+        what=f"{settings.model.arch}, {data}, epochs {span.first_epoch}-{span.last_epoch}{again}",
+        cells=tuple(cell.label for cell in cells),
         epochs=span.epochs,
         images=span.epochs * len(span.chain.root.train.images),
         bytes=0,
     )
+
+
+def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:
+    part = job.images.part
+    settings = [cell.settings for cell in cells] or [job.chain.root.settings]
+    data = _names([each.test if part == "test" else each.data for each in settings])
+    return StageLine(
+        kind="score",
+        key=job.score_key,
+        what=f"{settings[0].model.arch} on {data}, {part}",
+        cells=tuple(cell.label for cell in cells),
+        epochs=0,
+        images=len(job.epochs) * len(job.images.images),
+        bytes=0,
+    )
+
+
+def _names(choices: Sequence[DataChoice]) -> str:
+    """Return the names of data sets, each once: several may be of the same images."""
+    return " and ".join(dict.fromkeys(choice.name for choice in choices))

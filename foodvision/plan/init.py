@@ -55,21 +55,23 @@ save: best                    # all, best or none
 """
 
 
-def starter_plan(folder: Path) -> str:
+def starter_plan(folder: Path, *, has_test: bool | None = None) -> str:
     """Return a commented plan for a folder of images.
 
     Args:
         folder: one folder per class, at its top or below `train/` and `test/`.
+        has_test: whether there is a test split already; `None`: if there are `train/` and `test/`.
     """
     path = folder.expanduser().absolute()
     name = path.name if name_problem(path.name) is None else "images"
-    is_split = (path / "train").is_dir() and (path / "test").is_dir()
+    if has_test is None:
+        has_test = (path / "train").is_dir() and (path / "test").is_dir()
     return _TEMPLATE.format(
         comment=_quoted(path.as_posix()),
         name=_quoted(name),
         data=_quoted(name),
         source=_quoted(path.as_posix()),
-        split="" if is_split else _SPLIT,
+        split="" if has_test else _SPLIT,
     )
 
 

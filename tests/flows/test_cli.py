@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from flows.cli import main, results, tables
 from flows.cli.app import app
+from flows.cli.plans import print_work
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
 from tests.flows.conftest import ROOT, python_environment, run_command
@@ -209,6 +210,37 @@ def test_init_refuses_what_holds_no_images(
     assert main(["init", name, "-o", "fresh.yaml"]) == 2
     assert message in capsys.readouterr().err
     assert not (folder / "fresh.yaml").exists()
+
+
+def test_init_inside_of_a_split_hints_at_its_parent(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_photos(folder / "my photos", train=1, test=1)
+    assert main(["init", "my photos/test"]) == 2
+    assert capsys.readouterr().err.endswith("foodvision init 'my photos'\n")
+    monkeypatch.chdir(folder / "my photos" / "train")
+    assert main(["init", "."]) == 2
+    assert capsys.readouterr().err.endswith("foodvision init ..\n")
+
+
+def test_init_takes_val_for_the_test_split(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = make_photos(folder / "my photos", train=1, test=1)
+    (photos / "test").rename(photos / "val")
+    assert main(["init", "my photos", "-o", "-"]) == 0
+    [data] = load_plan(capsys.readouterr().out, folder=folder).data.values()
+    assert data.split is None
+
+
+def test_bytes_that_cells_alone_would_write_are_not_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    work = {"epochs": {"alone": 0, "run": 0}, "bytes_written": {"alone": 0, "run": 460_032}}
+    print_work(work)
+    _, epochs, written = capsys.readouterr().out.splitlines()
+    assert epochs.split() == ["epochs", "0", "0"]
+    assert written.split() == ["bytes", "written", "–", "460,032"]
 
 
 def test_the_unforeseen_is_short_and_leaves_a_log(
