@@ -68,7 +68,7 @@ class Gallery:
             self._images(found),
             paths["predictions"],
             title=best["label"],
-            subtitle=f"{wrong} of {len(found)} test images wrong",
+            subtitle=_sentence(wrong, len(found)),
         )
         write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
@@ -125,6 +125,11 @@ class Gallery:
 def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
     names = ("rank", "label", "result_key", "status", "seconds_alone")
     return digest([{name: row[name] for name in names} for row in leaderboard])
+
+
+def _sentence(wrong: int, images: int) -> str:
+    order = ", the surest mistakes first" if wrong > 1 else ""
+    return f"{wrong:,} of {images:,} test images wrong{order}"
 
 
 def _words(metric: str) -> str:

@@ -98,7 +98,7 @@ def prediction_grid(
             width,
             rows * row_height + 0.1,
             title=title,
-            subtitle=f"{subtitle}; shown: {summary}" if subtitle else summary,
+            subtitle=f"{subtitle} · {summary}" if subtitle else summary,
         )
         for position, item in enumerate(shown):
             row, column = divmod(position, columns)
@@ -147,16 +147,14 @@ def _summary(items: Sequence[PredictedImage], shown: int) -> str:
     if not items:
         return "no images"
     wrong = sum(not item.is_correct for item in items[:shown])
-    parts = [f"{shown - wrong} right (✓)", f"{wrong} wrong (✗)"]
-    if len(items) > shown:
-        parts.append(f"{shown} of {len(items)} images shown")
-    return " · ".join(parts)
+    what = f"{shown} of {len(items):,} images shown" if len(items) > shown else "shown"
+    return f"{what}: {wrong} wrong, {shown - wrong} right"
 
 
 def _draw_tile(axes: Axes, item: PredictedImage) -> None:
     colour = style.RIGHT if item.is_correct else style.WRONG
     _show(axes, item.image, colour, frame=1.2 if item.is_correct else 4.0)
-    sign = "✓" if item.is_correct else "✗"
+    sign = "✓" if item.is_correct else "✗ said"
     share = style.share_text(item.probability)
     room = _TILE_INCHES - style.text_inches([f"{sign}  ({share})"], 9.5, weight="bold")
     said = f"{sign} {style.fit(item.predicted_class, room, 9.5, weight='bold')} ({share})"

@@ -47,7 +47,7 @@ def test_wrong_ones_are_told_by_colour_sign_frame_and_truth(folder: Path, galler
     items = [PredictedImage(PHOTO, "pizza", said, 0.71) for said in ("steak", "pizza")]
     prediction_grid(items, folder / "grid.png", title="Predictions")
     wrong, right = gallery.figure.axes
-    assert [text.get_text() for text in wrong.texts] == ["✗ steak (71 %)", "is pizza"]
+    assert [text.get_text() for text in wrong.texts] == ["✗ said steak (71 %)", "is pizza"]
     assert [text.get_text() for text in right.texts] == ["✓ pizza (71 %)"]
     frames = [
         next(patch for patch in axes.patches if isinstance(patch, Rectangle))
@@ -55,7 +55,16 @@ def test_wrong_ones_are_told_by_colour_sign_frame_and_truth(folder: Path, galler
     ]
     assert [to_hex(frame.get_edgecolor()) for frame in frames] == [style.WRONG, style.RIGHT]
     assert frames[0].get_linewidth() > frames[1].get_linewidth()
-    assert "1 right (✓) · 1 wrong (✗)" in gallery.texts()
+    assert "shown: 1 wrong, 1 right" in gallery.texts()
+
+
+def test_what_is_said_of_all_images_stands_before_what_is_shown(
+    folder: Path, gallery: Gallery
+) -> None:
+    said = "13 of 451 test images wrong, the surest mistakes first"
+    prediction_grid(_items(16), folder / "grid.png", title="mlp · sgd", subtitle=said)
+    assert {"mlp · sgd", f"{said} · shown: 6 wrong, 10 right"} <= set(gallery.texts())
+    assert gallery.clipped_texts() == []
 
 
 def test_odd_names_stay_inside_of_their_tile(folder: Path, gallery: Gallery) -> None:
