@@ -130,7 +130,7 @@ def test_a_run_that_counts_other_work_than_predicted_says_so(
     server: ServerHandle,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     import flows.run
     from flows.grid import run_plan
@@ -148,4 +148,4 @@ def test_a_run_that_counts_other_work_than_predicted_says_so(
     (journal,) = journals(home.journals)
     (defect,) = (event for event in read_journal(journal) if event["event"] == "defect")
     assert "epochs 4 predicted, 3 counted" in defect["message"]
-    assert f"small: {defect['message']}" in capfd.readouterr().err
+    assert f"small: {defect['message']}" in caplog.text
