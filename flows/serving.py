@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CRON = "0 3 * * *"
 DEFAULT_PORT = 4200
+NIGHTLY = "foodvision/nightly"
 _UP_RECORD = "up.json"
 _UP_LOG = "up.log"
 _UP_SECONDS = 180.0
@@ -183,6 +184,27 @@ def _was_switched_on(flow_name: str) -> bool:
         except ObjectNotFound:
             return False
     return any(schedule.active for schedule in known.schedules)
+
+
+def paused_schedule(server: ServerHandle) -> str | None:
+    """Return the id of `nightly`'s schedule while it is paused; `None`: there is none, or it runs.
+
+    Args:
+        server: that the deployments are known to; asked whatever Prefect is configured for here.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with (
+        temporary_settings({PREFECT_API_URL: server.api_url}),
+        get_client(sync_client=True) as client,
+    ):
+        try:
+            known = client.read_deployment_by_name(NIGHTLY)
+        except ObjectNotFound:
+            return None
+    return next((str(each.id) for each in known.schedules if not each.active), None)
 
 
 # -- up and down ------------------------------------------------------------------------------

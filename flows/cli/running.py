@@ -47,7 +47,7 @@ def run(
     Exits with 1 if a cell failed; running the plan again does only what is missing.
     """
     from flows.display import watching
-    from flows.server import local_server
+    from flows.server import find_server, local_server
     from tasks.plans import open_plan
 
     open_plan(plan, overrides or ())  # a bad plan needs no server to say so
@@ -69,12 +69,19 @@ def run(
     if as_json:
         tables.print_json(list(outcome.leaderboard))
     else:
-        _show(outcome)
+        stays = not server.is_ours or find_server(current_home()) is not None
+        _show(outcome, page=f"{server.ui_url}/runs/flow-run/{outcome.run_id}" if stays else None)
     if outcome.failures:
         raise typer.Exit(1)
 
 
-def _show(outcome: RunOutcome) -> None:
+def _show(outcome: RunOutcome, *, page: str | None) -> None:
+    """Print what a run came to.
+
+    Args:
+        outcome: of the run.
+        page: of the flow run, on a server that is still there; `None`: it ended with the run.
+    """
     tables.print_rows(
         outcome.leaderboard,
         leaderboard_columns(outcome.ranked_by),
@@ -93,6 +100,8 @@ def _show(outcome: RunOutcome) -> None:
         tables.say(f"failed: {label}: {error}")
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
+    if page:
+        tables.say(f"flow run: {page}")
     tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")
     tables.say(
         f"{outcome.plan_name}: {outcome.cells - len(outcome.failures)} of {outcome.cells} cells "

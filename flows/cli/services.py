@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,10 +21,6 @@ NightlyPlan = Annotated[
 ]
 Cron = Annotated[str, typer.Option("--cron", help="When `nightly` runs, in UTC.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Flow runs at the same time.")]
-_SWITCH = (
-    "prefect deployment schedule ls foodvision/nightly      # tells its ID\n"
-    "  prefect deployment schedule resume foodvision/nightly ID"
-)
 
 
 def register(app: typer.Typer) -> None:
@@ -103,14 +100,17 @@ def down(home: HomeFolder = None) -> None:  # noqa: ARG001 - read by its callbac
 
 
 def _announce(server: ServerHandle, end: str) -> None:
+    from flows.serving import NIGHTLY, paused_schedule
+
     tables.say(
         f"Prefect: {server.ui_url}\n"
-        f"Serving foodvision/grid and foodvision/nightly; {end} ends it.\n"
+        f"Serving foodvision/grid and {NIGHTLY}; {end} ends it.\n"
         f"  export PREFECT_API_URL={server.api_url}\n"
-        f"  prefect deployment run foodvision/grid --param plan=plans/demo.yaml\n"
-        f"The schedule of nightly, if it has one, is paused until you switch it on:\n"
-        f"  {_SWITCH}"
+        f"  prefect deployment run foodvision/grid --param plan=plans/demo.yaml"
     )
-    import sys
-
+    if schedule := paused_schedule(server):
+        tables.say(
+            f"The schedule of nightly is paused until you switch it on:\n"
+            f"  prefect deployment schedule resume {NIGHTLY} {schedule}"
+        )
     sys.stdout.flush()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.deployments import run_deployment
 
 from flows import serving
+from flows.cli import services
 from flows.serving import ServeSettings, note_folder, prefect_yaml, take_down
 from foodvision.errors import PlanError
 from foodvision.home import Home
@@ -16,7 +18,6 @@ from tests.flows.conftest import ROOT, run_command
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
-    from pathlib import Path
 
     from flows.server import ServerHandle
 
@@ -131,6 +132,35 @@ def test_without_a_plan_there_is_no_schedule(server: ServerHandle) -> None:
     _, nightly = serving._deployments(grid, ServeSettings())
     assert nightly.schedules == []
     assert nightly.parameters == {"refresh": True}
+
+
+def test_the_command_that_switches_the_schedule_on_can_be_pasted(
+    server: ServerHandle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.flows.standin import grid
+
+    renamed = grid.with_options(name="pasted")
+    monkeypatch.setattr(serving, "NIGHTLY", "pasted/nightly")
+    said = []
+    for plan in (None, "plan.yaml"):
+        for deployment in serving._deployments(renamed, ServeSettings(nightly_plan=plan)):
+            assert deployment.apply()
+        services._announce(server, "Ctrl-C")
+        said.append(capsys.readouterr().out)
+    assert "schedule" not in said[0]
+    *_, command = said[1].splitlines()
+    assert command.startswith("  prefect deployment schedule resume pasted/nightly ")
+    resumed = run_command(["-m", *command.split()], cwd=Path.cwd(), PREFECT_API_URL=server.api_url)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    services._announce(server, "Ctrl-C")
+    assert "schedule" not in capsys.readouterr().out
+
+
+def test_before_anything_is_deployed_there_is_no_schedule(
+    server: ServerHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "NIGHTLY", "nobody/nightly")
+    assert serving.paused_schedule(server) is None
 
 
 @pytest.mark.parametrize("cron", ["", "daily", "61 * * * *", "* * *"])
