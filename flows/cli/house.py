@@ -37,10 +37,13 @@ _EXAMPLES = {
     "store ls": (
         "\b\nExample:\n"
         "  $ foodvision store ls\n"
-        "  Kind     Entries      Size\n"
-        "  dataset        1  412.3 kB"
+        "  Kind          Entries      Size\n"
+        "  dataset             2  489.8 kB\n"
+        "  pixels-shard        1  575.6 kB\n"
+        "  score              16  232.4 kB\n"
+        "  train               8    4.1 MB"
     ),
-    "store verify": "\b\nExample:\n  $ foodvision store verify\n  31 entries, none damaged",
+    "store verify": "\b\nExample:\n  $ foodvision store verify\n  27 entries, none damaged",
     "store gc": (
         "\b\nExample:\n"
         "  $ foodvision store gc --older-than 30 --dry-run\n"

@@ -50,8 +50,10 @@ def register(app: typer.Typer) -> None:
             "\b\nExample:\n"
             "  $ foodvision explain plans/demo.yaml\n"
             "  demo: 8 cells, 0 of them done; 0 stages in the store, 9 missing\n"
-            "  Work        Alone  This run\n"
-            "  epochs         60        40"
+            "  Work              Alone  This run\n"
+            "  epochs               60        40\n"
+            "  decoded images  107,820     1,797\n"
+            "  bytes written         –   460,032"
         )
     )(explain)
     app.command(

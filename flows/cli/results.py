@@ -73,9 +73,9 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=(
             "\b\nExample:\n"
-            '  $ foodvision sql "select label, test_accuracy from leaderboard limit 1"\n'
-            "  label                       test_accuracy\n"
-            "  mlp · sgd · 10 epochs  0.9711751662971175"
+            '  $ foodvision sql "select max(test_accuracy) as best from leaderboard"\n'
+            "                best\n"
+            "  0.9711751662971175"
         )
     )(sql)
     app.command(
