@@ -205,7 +205,8 @@ class Run:
         site = Site(self.store, self.home, self.plan.folder, torch.device(device), self._progress)
         for compiled in graph.cells:
             if work.waiting[compiled.cell.cell_id]:
-                site.models.check(compiled.chain.root)
+                for phase in compiled.chain.phases:
+                    site.models.check(phase)
         groups = plan_tasks(graph, work, site)
         bar = self._progress.begin("cells", total=len(graph.cells), unit="cells")
         artifact = ProgressArtifact(len(groups))
@@ -362,8 +363,9 @@ def _describe_cell(cell: Cell) -> dict[str, Any]:
 
 
 def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
-    root = compiled.chain.root
     images = {image for images in compiled.image_sets.values() for image in images.images}
+    images.update(compiled.chain.train.images)
+    architecture = compiled.phase.architecture
     return {
         "cell_id": compiled.cell.cell_id,
         "final": compiled.final,
@@ -379,15 +381,12 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
             for part, images in compiled.image_sets.items()
         },
         "recipes": [
-            {
-                "kind": root.recipe.kind,
-                "key": root.recipe.key,
-                "images": len(images | set(root.train.images)),
-            }
+            {"kind": recipe.kind, "key": recipe.key, "images": len(images)}
+            for recipe in dict.fromkeys(phase.recipe for phase in compiled.chain.phases)
         ],
-        "params_total": root.architecture.params_total,
-        "params_trainable": root.architecture.params_trainable,
-        "model_bytes": root.architecture.model_bytes,
+        "params_total": architecture.params_total,
+        "params_trainable": architecture.params_trainable,
+        "model_bytes": architecture.model_bytes,
     }
 
 

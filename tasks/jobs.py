@@ -11,7 +11,7 @@ from tasks.outcomes import Job
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from foodvision.plan.graph import CompiledCell, Graph, Recipe
+    from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
     from foodvision.plan.work import RowsJob, ScoreJob, Tally, TrainJob, Work
     from foodvision.stages.site import Site
 
@@ -58,7 +58,8 @@ class _JobMaker:
         for compiled in graph.cells:
             keys = work.waiting[compiled.cell.cell_id]
             if keys:
-                self._by_recipe.setdefault(compiled.chain.root.recipe, []).append(compiled)
+                for recipe in dict.fromkeys(phase.recipe for phase in compiled.chain.phases):
+                    self._by_recipe.setdefault(recipe, []).append(compiled)
             for key in keys:
                 self._by_key.setdefault(key, []).append(compiled)
 
@@ -66,7 +67,7 @@ class _JobMaker:
         from foodvision.stages.rows import compute_rows, describe
 
         cells = self._askers(job.recipe)
-        root = cells[0].chain.root
+        phase = _asking(cells[0], job.recipe)
         pixels = job.recipe.pixels
         return Job(
             kind=job.recipe.kind,
@@ -75,14 +76,14 @@ class _JobMaker:
             cells=_ids(cells),
             needs=(pixels.key,) if pixels in self._rows and pixels is not None else (),
             work=partial(
-                compute_rows, job, self._site, transform=root.transform, classes=root.classes
+                compute_rows, job, self._site, transform=phase.transform, classes=phase.classes
             ),
         )
 
     def train(self, job: TrainJob) -> Job:
         from foodvision.stages.training import describe, train_span
 
-        span, root = job.span, job.span.chain.root
+        span, recipe = job.span, job.span.phase.recipe
         cells = self._by_key.get(span.key, [])
         parent = (span.parent,) if span.parent in self._trained and span.parent else ()
         return Job(
@@ -90,29 +91,30 @@ class _JobMaker:
             key=span.key,
             label=f"{describe(span)}, {_place(cells)}",
             cells=_ids(cells),
-            needs=(*parent, *self._row_needs(root.recipe)),
-            work=partial(train_span, job, self._site, live=root.recipe in self._live),
+            needs=(*parent, *self._row_needs(recipe)),
+            work=partial(train_span, job, self._site, live=recipe in self._live),
         )
 
     def score(self, job: ScoreJob) -> Job:
-        root = job.chain.root
+        phase = job.phase
         cells = self._by_key.get(job.score_key, [])
         return Job(
             kind="score",
             key=job.score_key,
-            label=f"score {root.settings.model.arch}, {_place(cells)}",
+            label=f"score {phase.settings.model.arch}, {_place(cells)}",
             cells=_ids(cells),
-            needs=self._row_needs(root.recipe),
-            work=partial(_score, job, self._site, root.recipe in self._live),
+            needs=self._row_needs(phase.recipe),
+            work=partial(_score, job, self._site, phase.recipe in self._live),
         )
 
     def _askers(self, recipe: Recipe) -> list[CompiledCell]:
-        return [
-            compiled
+        asking = {
+            compiled.cell.cell_id: compiled
             for asked, cells in self._by_recipe.items()
             if recipe in (asked, asked.pixels)
             for compiled in cells
-        ]
+        }
+        return list(asking.values())
 
     def _row_needs(self, recipe: Recipe) -> tuple[str, ...]:
         sources = (recipe, recipe.pixels) if recipe in self._live else (recipe,)
@@ -123,6 +125,13 @@ def _score(job: ScoreJob, site: Site, live: bool) -> Tally:
     from foodvision.stages.training import score_states
 
     return score_states(job, site, live=live)
+
+
+def _asking(compiled: CompiledCell, recipe: Recipe) -> Phase:
+    """Return the phase of a cell that reads a recipe's rows, or pixels for its own rows."""
+    return next(
+        phase for phase in compiled.chain.phases if recipe in (phase.recipe, phase.recipe.pixels)
+    )
 
 
 def _ids(cells: Iterable[CompiledCell]) -> tuple[str, ...]:
@@ -147,7 +156,7 @@ def _grouped(training: Sequence[tuple[TrainJob, Job]]) -> list[TaskGroup]:
     held: list[Job] = []
     held_bytes, held_recipe = 0, None
     for planned, job in training:
-        recipe, cost = planned.span.chain.root.recipe, _row_bytes(planned)
+        recipe, cost = planned.span.phase.recipe, _row_bytes(planned)
         small = recipe.kind == "features" and cost < GROUP_BYTES
         if held and (not small or recipe != held_recipe or held_bytes + cost > GROUP_BYTES):
             groups.append(_group(held))
@@ -161,9 +170,9 @@ def _grouped(training: Sequence[tuple[TrainJob, Job]]) -> list[TaskGroup]:
 
 
 def _row_bytes(planned: TrainJob) -> int:
-    root = planned.span.chain.root
-    images = len(root.train.images) + sum(len(scored.images) for scored in planned.scored)
-    return root.recipe.row_bytes * images * planned.span.epochs
+    phase = planned.span.phase
+    images = len(phase.train.images) + sum(len(scored.images) for scored in planned.scored)
+    return phase.recipe.row_bytes * images * planned.span.epochs
 
 
 def _group(jobs: Sequence[Job]) -> TaskGroup:

@@ -96,10 +96,8 @@ class Publisher:
         from foodvision.models.saved import save_model
         from foodvision.stages.training import load_state
 
-        root = compiled.chain.root
-        model = self._site.models.initial(root)
-        _, suffix = model.split(root.prefix_count)
-        load_state(self.store, compiled.final, suffix)
+        model = self._site.models.initial(compiled.phase)
+        load_state(self.store, compiled.final, model)
         path = self.model_path(compiled)
         return save_model(path.parent, model, name=path.stem, card=self._card(compiled))
 
@@ -108,7 +106,7 @@ class Publisher:
         return path.is_file() and path.with_suffix(".json").is_file()
 
     def _card(self, compiled: CompiledCell) -> Row:
-        cell, root = compiled.cell, compiled.chain.root
+        cell, phase = compiled.cell, compiled.phase
         scores = {
             part: self.store.get("score", key).notes["rows"][-1]
             for part, key in compiled.score_keys.items()
@@ -120,8 +118,8 @@ class Publisher:
             "label": cell.label,
             "result_key": compiled.result_key,
             "status": self.status(compiled),
-            "classes": list(root.train.classes),
-            "transform": dict(root.transform),
+            "classes": list(phase.train.classes),
+            "transform": dict(phase.transform),
             "settings": cell.settings.model_dump(mode="json"),
             "metrics": {
                 f"{part}_{name}": row[name]
@@ -129,12 +127,12 @@ class Publisher:
                 for name in ("accuracy", "loss")
             },
             "digests": {
-                "weights": root.inputs["weights"],
-                "train_images": root.train.digest,
+                "weights": phase.inputs["weights"],
+                "train_images": phase.train.digest,
                 "test_images": compiled.image_sets["test"].digest,
-                "data": self.store.get("dataset", root.train.dataset).notes["digest"],
+                "data": self.store.get("dataset", phase.train.dataset).notes["digest"],
             },
-            "environment": dict(root.inputs["environment"]),
+            "environment": dict(phase.inputs["environment"]),
         }
 
     @cached_property
@@ -191,14 +189,14 @@ class Publisher:
         """Write the model's graph, once per architecture and day."""
         from foodvision.report.tensorboard import graph_folder, write_graph
 
-        root = compiled.chain.root
-        folder = graph_folder(self.home.runs, today, self.plan.name, root.settings.model.arch)
+        phase = compiled.phase
+        folder = graph_folder(self.home.runs, today, self.plan.name, phase.settings.model.arch)
         if folder.exists():
             return
         import torch
 
-        model = self._site.models.initial(root)
-        size, channels = int(root.transform["size"]), int(root.transform["channels"])
+        model = self._site.models.initial(phase)
+        size, channels = int(phase.transform["size"]), int(phase.transform["channels"])
         example = torch.zeros(1, channels, size, size, device=self._site.device)
         write_graph(folder, model.module, example)
 

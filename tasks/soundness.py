@@ -81,12 +81,12 @@ def _inputs(work: Work, store: Store) -> Iterator[tuple[str, str]]:
     made = {job.span.key for job in work.training if not job.replay}
     recipes: dict[Recipe, None] = {}
     for job in work.training:
-        root, parent = job.span.chain.root, job.span.parent
-        recipes[root.recipe] = None
+        parent = job.span.parent
+        recipes[job.span.phase.recipe] = None
         if parent and parent not in made:
             yield "train", store.get("train", parent).notes["states"][-1]
     for score in work.scoring:
-        recipes[score.chain.root.recipe] = None
+        recipes[score.phase.recipe] = None
         yield "train", score.finished.key
     for rows in work.rows:
         recipes |= {recipe: None for recipe in (rows.recipe, rows.recipe.pixels) if recipe}

@@ -239,16 +239,16 @@ def _compare(
     stored: CompiledCell, alone: CompiledCell, theirs: Store, ours: Store
 ) -> list[Comparison]:
     """Compare rows first: where they differ, so does all that follows."""
-    root = alone.chain.root
-    sets = (root.train, *alone.image_sets.values())
+    sets = (alone.chain.train, *alone.image_sets.values())
     images = list(dict.fromkeys(image for part in sets for image in part.images))
-    recipes = [root.recipe, root.recipe.pixels]
-    rows = [compare_rows(theirs, ours, recipe, images) for recipe in recipes if recipe]
+    read = [phase.recipe for phase in alone.chain.phases]
+    recipes = dict.fromkeys(one for recipe in read for one in (recipe, recipe.pixels) if one)
+    rows = [compare_rows(theirs, ours, recipe, images) for recipe in recipes]
     results = compare_results(read_result(theirs, stored), read_result(ours, alone))
     return [*(comparison for comparison in rows if comparison), *results]
 
 
 def _datasets(compiled: CompiledCell) -> list[str]:
     """Return keys of the data sets that a cell reads."""
-    sets = (compiled.chain.root.train, *compiled.image_sets.values())
+    sets = (compiled.chain.train, *compiled.image_sets.values())
     return sorted({images.dataset for images in sets})

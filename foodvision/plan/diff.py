@@ -135,7 +135,8 @@ class _Known:
         self.images: dict[str, set[str]] = {}
         for compiled in graph.cells:
             self.ends.setdefault(compiled.final, []).append(compiled)
-            self.images.setdefault(compiled.chain.root.recipe.key, set()).update(_images(compiled))
+            for recipe in _recipes(compiled):
+                self.images.setdefault(recipe.key, set()).update(_images(compiled))
 
     def judge(self, compiled: CompiledCell) -> CellChange:
         epochs = len(compiled.chain.states)
@@ -164,14 +165,14 @@ class _Known:
         )
 
     def _shared_rows(self, compiled: CompiledCell) -> SharedRows | None:
-        """Find rows of the deepest recipe that both plans read."""
-        recipe: Recipe | None = compiled.chain.root.recipe
+        """Find rows of the deepest recipe that both plans read, of the latest phase first."""
         needed = _images(compiled)
-        while recipe is not None:
+        recipes = [*reversed(_recipes(compiled))]
+        pixels = [recipe.pixels for recipe in recipes if recipe.pixels is not None]
+        for recipe in [*recipes, *pixels]:
             shared = len(needed & self.images.get(recipe.key, set()))
             if shared:
                 return SharedRows(recipe.kind, shared, len(needed))
-            recipe = recipe.pixels
         return None
 
 
@@ -196,7 +197,12 @@ def _new_scores(compiled: CompiledCell, twins: Iterable[CompiledCell]) -> tuple[
 
 
 def _images(compiled: CompiledCell) -> frozenset[str]:
-    return _distinct((compiled.chain.root.train, *compiled.image_sets.values()))
+    return _distinct((compiled.chain.train, *compiled.image_sets.values()))
+
+
+def _recipes(compiled: CompiledCell) -> tuple[Recipe, ...]:
+    """Return the recipes of a cell's phases, each once, in order."""
+    return tuple(dict.fromkeys(phase.recipe for phase in compiled.chain.phases))
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foodvision.plan.expand import Cell
-    from foodvision.plan.graph import Graph
+    from foodvision.plan.graph import Graph, Span
     from foodvision.plan.schema import DataChoice
     from foodvision.plan.work import RowsJob, ScoreJob, TrainJob, Work
 
@@ -106,23 +106,37 @@ def _rows_line(job: RowsJob) -> StageLine:
 
 def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
     span = job.span
-    settings = span.chain.root.settings
+    settings = span.phase.settings
+    epochs = f"epochs {span.first_epoch}-{span.last_epoch}"
     again = " again, for its curve" if job.replay else ""
     data = _names([settings.data, *(cell.settings.data for cell in cells)])
     return StageLine(
         kind="train",
         key=span.key,
-        what=f"{settings.model.arch}, {data}, epochs {span.first_epoch}-{span.last_epoch}{again}",
+        what=f"{settings.model.arch}, {data}, {epochs}{again}{_phase_words(span)}",
         cells=tuple(cell.label for cell in cells),
         epochs=span.epochs,
-        images=span.epochs * len(span.chain.root.train.images),
+        images=span.epochs * len(span.phase.train.images),
         bytes=0,
     )
 
 
+def _phase_words(span: Span) -> str:
+    """Say which phase a span is of, where there are several, and what it cannot keep."""
+    phases, phase = span.chain.phases, span.phase
+    if len(phases) == 1:
+        return ""
+    words = f", phase {phases.index(phase) + 1} of {len(phases)} ({phase.transform['size']} px)"
+    if phase.changed_count and phase.settings.augment == "none":
+        names = phase.architecture.blocks[phase.prefix_count : phase.architecture.prefix_count]
+        words += f", {' and '.join(dict.fromkeys((names[0], names[-1])))} run with every batch"
+        words += " (frozen now, but trained before)"
+    return words
+
+
 def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:
     part = job.images.part
-    settings = [cell.settings for cell in cells] or [job.chain.root.settings]
+    settings = [cell.settings for cell in cells] or [job.phase.settings]
     data = _names([each.test if part == "test" else each.data for each in settings])
     return StageLine(
         kind="score",

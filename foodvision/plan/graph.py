@@ -4,8 +4,10 @@ Pure: no clock, no disk, no randomness. What only the disk or torch can tell com
 The vocabulary:
 
 * a *recipe* says how an image becomes a row: pixels, or a frozen prefix's output (features);
+* a *phase* is a stretch of epochs on which the same settings act;
 * a *state* is what training has reached after an epoch; the states of a cell form a chain;
-* a *span* is a stretch of epochs of a chain, cut only where cells end or branch;
+* a *span* is a stretch of epochs of a chain, cut only where cells end or branch and where a phase
+  ends;
 * a *score* is a state's outputs on a list of images.
 """
 
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
+from foodvision.plan.phases import phase_steps
 from foodvision.plan.schedules import learning_rates, steps_per_epoch
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from foodvision.plan.expand import Cell
     from foodvision.plan.facts import Architecture, Facts, ImageSet, Part
+    from foodvision.plan.phases import OptimizerState, PhaseStep
     from foodvision.plan.schema import CellSettings
 
 # Raised by hand when the mathematics of a stage changes.
@@ -70,18 +74,25 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Root:
-    """Where a chain begins: all that acts on every epoch.
+class Phase:
+    """A stretch of epochs of a chain, and all that acts on each of them.
 
     Attributes:
-        key: digest of `inputs`; the name of the state before the first epoch.
+        key: digest of `inputs`; where the chain begins, the name of the state before it.
         inputs: what the key is made of.
         recipe: how images reach the trainable part.
         transform: resolved transform (its normalisation acts behind the pixels).
         train: the images to train on.
         settings: of a cell that asks for it: how to build it, and where things lie.
-        frozen_count: leading blocks that are frozen.
+        architecture: the model's shape, and how much of it is frozen.
         prefix_count: leading blocks that run before `recipe`'s rows; 0 where rows are pixels.
+        untouched_count: leading blocks that have their initial weights and statistics, before
+            this phase and after it.
+        first_epoch: of the chain, from 1.
+        last_epoch: of the chain, included.
+        steps: optimizer steps of an epoch.
+        start: what the optimizer knows when the phase begins: nothing (`reset`), or what it knew
+            of the blocks that the phase before trained too (`keep`).
     """
 
     key: str
@@ -92,11 +103,21 @@ class Root:
     settings: CellSettings = field(hash=False)
     architecture: Architecture = field(hash=False)
     prefix_count: int
+    untouched_count: int
+    first_epoch: int
+    last_epoch: int
+    steps: int
+    start: OptimizerState
 
     @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.train.classes)
+
+    @property
+    def changed_count(self) -> int:
+        """Number of frozen blocks whose output cannot be kept: an earlier phase changed them."""
+        return self.architecture.prefix_count - self.untouched_count
 
 
 @dataclass(frozen=True)
@@ -104,19 +125,28 @@ class Chain:
     """The states of one cell, epoch by epoch.
 
     Attributes:
-        root: where it begins.
+        phases: one after the other; most cells have one.
         states: keys of the states after epoch 1, 2, …
         learning_rates: per epoch, the learning rate of every step.
     """
 
-    root: Root
+    phases: tuple[Phase, ...]
     states: tuple[str, ...]
     learning_rates: tuple[tuple[float, ...], ...]
+
+    @property
+    def train(self) -> ImageSet:
+        """The images to train on, the same in every phase."""
+        return self.phases[0].train
+
+    def phase(self, epoch: int) -> Phase:
+        """Return the phase that an epoch (from 1) belongs to."""
+        return next(phase for phase in self.phases if epoch <= phase.last_epoch)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Epochs `first_epoch` to `last_epoch` of a chain.
+    """Epochs `first_epoch` to `last_epoch` of a chain, all of one phase.
 
     Attributes:
         key: of the state after the last epoch.
@@ -136,6 +166,16 @@ class Span:
     def epochs(self) -> int:
         """Number of epochs."""
         return self.last_epoch - self.first_epoch + 1
+
+    @property
+    def phase(self) -> Phase:
+        """All that acts on its epochs."""
+        return self.chain.phase(self.first_epoch)
+
+    @property
+    def begins_phase(self) -> bool:
+        """Whether it starts from a state that another phase has reached."""
+        return self.first_epoch > 1 and self.first_epoch == self.phase.first_epoch
 
     def starting_after(self, epoch: int) -> Span:
         """Return the rest of the span that follows the state after `epoch`."""
@@ -167,12 +207,17 @@ class CompiledCell:
         return self.chain.states[-1]
 
     @property
+    def phase(self) -> Phase:
+        """The phase of the final state: how the cell's model is built and sees images."""
+        return self.chain.phases[-1]
+
+    @property
     def result_key(self) -> str:
         """Key of the cell's result: its last stage, and the names that its outputs stand for.
 
         Renamed classes change no bit of the training, but they are another result to tell of.
         """
-        return digest({"score": self.score_keys["test"], "classes": self.chain.root.train.classes})
+        return digest({"score": self.score_keys["test"], "classes": self.chain.train.classes})
 
 
 @dataclass(frozen=True)
@@ -198,7 +243,7 @@ def compile_cells(cells: Sequence[Cell], facts: Facts) -> Graph:
     spans, paths = _cut(chains)
     compiled = []
     for cell, chain, path in zip(cells, chains, paths, strict=True):
-        image_sets = _scored_sets(cell, chain.root, facts)
+        image_sets = _scored_sets(cell, chain.train, facts)
         compiled.append(
             CompiledCell(
                 cell=cell,
@@ -220,16 +265,38 @@ def score_key(state: str, images_digest: str) -> str:
 
 
 def _chain(settings: CellSettings, facts: Facts) -> Chain:
-    root = _root(settings, facts)
-    steps = steps_per_epoch(len(root.train.images), settings.batch_size)
-    _check_batch(settings, len(root.train.images))
-    rates = learning_rates(
-        settings.schedule, settings.optimizer.lr, steps_per_epoch=steps, epochs=settings.epochs
-    )
+    phases: list[Phase] = []
     states: list[str] = []
-    for epoch, epoch_rates in enumerate(rates, start=1):
-        states.append(_epoch_key(states[-1] if states else root.key, epoch, epoch_rates))
-    return Chain(root=root, states=tuple(states), learning_rates=rates)
+    rates: list[tuple[float, ...]] = []
+    for step in phase_steps(settings):
+        phase = _phase(step, phases, facts)
+        previous = _first_parent(phase, phases, states)
+        course = _phase_rates(phase)
+        for epoch, epoch_rates in enumerate(course, start=phase.first_epoch):
+            states.append(_epoch_key(previous, epoch, epoch_rates))
+            previous = states[-1]
+        rates += course
+        phases.append(phase)
+    return Chain(phases=tuple(phases), states=tuple(states), learning_rates=tuple(rates))
+
+
+def _first_parent(phase: Phase, before: Sequence[Phase], states: Sequence[str]) -> str:
+    """Return what the first epoch of a phase follows: the state before it, and what changes."""
+    if not before:
+        return phase.key
+    if phase.start == "keep" and phase.key == before[-1].key:
+        return states[-1]  # nothing changes: the same training, told in two parts
+    return digest({"previous": states[-1], "phase": phase.key, "optimizer_state": phase.start})
+
+
+def _phase_rates(phase: Phase) -> tuple[tuple[float, ...], ...]:
+    settings = phase.settings
+    return learning_rates(
+        settings.schedule,
+        settings.optimizer.lr,
+        steps_per_epoch=phase.steps,
+        epochs=settings.epochs,
+    )
 
 
 def _check_batch(settings: CellSettings, images: int) -> None:
@@ -251,19 +318,26 @@ def _rates_digest(rates: tuple[float, ...]) -> str:
     return digest(rates)
 
 
-def _root(settings: CellSettings, facts: Facts) -> Root:
+def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
+    settings = step.settings
     train = facts.image_set(settings, "train")
+    _check_batch(settings, len(train.images))
     transform = facts.transform(settings)
     architecture = facts.architecture(settings, classes=len(train.classes))
+    _check_shape(settings, architecture, before)
     weights = facts.weights_digest(settings)
     environment = facts.environment(settings)
-    pixels = _pixels_recipe(settings, transform, facts)
-    is_random = settings.augment != "none"  # then a frozen block sees new images in every epoch
-    prefix_count = 0 if is_random else architecture.prefix_count
-    recipe = pixels
+    untouched = min([architecture.prefix_count, *(phase.untouched_count for phase in before)])
+    prefix_count = untouched if settings.augment == "none" else 0  # else new images every epoch
+    recipe = pixels = _pixels_recipe(settings, transform, facts)
     if prefix_count:
         recipe = _features_recipe(
-            settings, pixels, transform, architecture, weights=weights, environment=environment
+            settings,
+            pixels,
+            transform,
+            _cut_behind(prefix_count, settings, architecture, facts, classes=len(train.classes)),
+            weights=weights,
+            environment=environment,
         )
     inputs = {
         "stage": "train",
@@ -284,7 +358,8 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
         "optimizer": settings.optimizer.model_dump(mode="json", exclude={"lr"}),
         "loss": settings.loss.model_dump(mode="json"),
     }
-    return Root(
+    reached = before[-1].last_epoch if before else 0
+    return Phase(
         key=digest(inputs),
         inputs=inputs,
         recipe=recipe,
@@ -293,7 +368,41 @@ def _root(settings: CellSettings, facts: Facts) -> Root:
         settings=settings,
         architecture=architecture,
         prefix_count=prefix_count,
+        untouched_count=untouched,
+        first_epoch=reached + 1,
+        last_epoch=reached + settings.epochs,
+        steps=steps_per_epoch(len(train.images), settings.batch_size),
+        start=step.start,
     )
+
+
+def _check_shape(
+    settings: CellSettings, architecture: Architecture, before: Sequence[Phase]
+) -> None:
+    """See to it that the state of the phase before fits the model of this one."""
+    if not before or architecture.params_total == before[-1].architecture.params_total:
+        return
+    raise PlanError(
+        f"phases[{len(before)}]: the parameters of {settings.model.arch} must be the same in "
+        f"every phase, found {before[-1].architecture.params_total:,} and then "
+        f"{architecture.params_total:,}: they depend on what the phase changes (the size of the "
+        "images). Keep it as it is, or take an architecture that pools before its head."
+    )
+
+
+def _cut_behind(
+    prefix_count: int,
+    settings: CellSettings,
+    architecture: Architecture,
+    facts: Facts,
+    *,
+    classes: int,
+) -> Architecture:
+    """Return the architecture with exactly the leading blocks frozen whose output is kept."""
+    if prefix_count == architecture.prefix_count:
+        return architecture
+    model = settings.model.model_copy(update={"freeze": prefix_count})
+    return facts.architecture(settings.model_copy(update={"model": model}), classes=classes)
 
 
 def _model_inputs(settings: CellSettings, transform: Mapping[str, Any]) -> dict[str, Any]:
@@ -362,14 +471,14 @@ def _features_recipe(
     )
 
 
-def _scored_sets(cell: Cell, root: Root, facts: Facts) -> dict[Part, ImageSet]:
+def _scored_sets(cell: Cell, train: ImageSet, facts: Facts) -> dict[Part, ImageSet]:
     parts: tuple[Part, ...] = ("valid", "test") if cell.settings.valid else ("test",)
     sets = {part: facts.image_set(cell.settings, part) for part in parts}
     for part, images in sets.items():
-        if images.classes != root.train.classes:
+        if images.classes != train.classes:
             raise PlanError(
                 f"cell {cell.label}: a model is scored on the classes that it learned, found "
-                f"{_names(root.train.classes)} in training and {_names(images.classes)} in {part}. "
+                f"{_names(train.classes)} in training and {_names(images.classes)} in {part}. "
                 "Choose data sets with the same classes for `data` and `test`."
             )
     return sets
@@ -382,12 +491,16 @@ def _names(classes: Iterable[str], most: int = 8) -> str:
 
 
 def _cut(chains: Sequence[Chain]) -> tuple[dict[str, Span], list[tuple[str, ...]]]:
-    """Cut chains where cells end or branch; return the spans and each chain's path through them."""
+    """Cut chains where cells or phases end and where they branch.
+
+    Returns:
+        The spans, and each chain's path through them.
+    """
     children: dict[str, set[str]] = {}
     for chain in chains:
         for state, following in zip(chain.states, chain.states[1:], strict=False):
             children.setdefault(state, set()).add(following)
-    ends = {chain.states[-1] for chain in chains}
+    ends = {chain.states[phase.last_epoch - 1] for chain in chains for phase in chain.phases}
     cuts = ends | {state for state, following in children.items() if len(following) > 1}
     spans: dict[str, Span] = {}
     paths = []

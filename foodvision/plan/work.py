@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from foodvision.plan.facts import ImageSet
-    from foodvision.plan.graph import Chain, CompiledCell, Graph, Recipe
+    from foodvision.plan.graph import Chain, CompiledCell, Graph, Phase, Recipe
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,11 @@ class ScoreJob:
     def score_key(self) -> str:
         """Key of the score that the job makes."""
         return score_key(self.key, self.images.digest)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of the states: how images reach them."""
+        return self.chain.phase(self.epochs[0])
 
 
 @dataclass(frozen=True)
@@ -318,10 +323,10 @@ def _needed_rows(
 ) -> dict[Recipe, list[ImageSet]]:
     needed: dict[Recipe, list[ImageSet]] = {}
     for job in training:
-        root = job.span.chain.root
-        _extend(needed.setdefault(root.recipe, []), [root.train, *job.scored])
+        phase = job.span.phase
+        _extend(needed.setdefault(phase.recipe, []), [phase.train, *job.scored])
     for score in scoring:
-        _extend(needed.setdefault(score.chain.root.recipe, []), [score.images])
+        _extend(needed.setdefault(score.phase.recipe, []), [score.images])
     return needed
 
 
@@ -363,10 +368,10 @@ def _predict(
     for job in rows:
         total += _predict_rows(job, kept)
     for train in training:
-        total += _through_prefix(predict_training(train), train.span.chain.root.recipe in live)
+        total += _through_prefix(predict_training(train), train.span.phase.recipe in live)
     for score in scoring:
         scored = Tally(scored_images=len(score.epochs) * len(score.images.images))
-        total += _through_prefix(scored, score.chain.root.recipe in live)
+        total += _through_prefix(scored, score.phase.recipe in live)
     return total
 
 
@@ -389,11 +394,10 @@ def _through_prefix(tally: Tally, live: bool) -> Tally:
 def predict_training(job: TrainJob) -> Tally:
     """Return what training a span will count."""
     span = job.span
-    images = len(span.chain.root.train.images)
-    rates = span.chain.learning_rates[span.first_epoch - 1 : span.last_epoch]
+    images = len(span.phase.train.images)
     return Tally(
         epochs=span.epochs,
-        steps=sum(len(epoch) for epoch in rates),
+        steps=span.epochs * span.phase.steps,
         train_images=span.epochs * images,
         scored_images=span.epochs * sum(len(scored.images) for scored in job.scored),
     )
@@ -402,15 +406,20 @@ def predict_training(job: TrainJob) -> Tally:
 def _naive(graph: Graph) -> Tally:
     total = Tally()
     for compiled in graph.cells:
-        root, epochs = compiled.chain.root, len(compiled.chain.states)
         scored = sum(len(images.images) for images in compiled.image_sets.values())
-        passes = epochs * (len(root.train.images) + scored)
-        total += Tally(
-            epochs=epochs,
-            steps=sum(len(rates) for rates in compiled.chain.learning_rates),
-            train_images=epochs * len(root.train.images),
-            prefix_images=passes if root.prefix_count else 0,
-            decoded_images=passes,
-            scored_images=epochs * scored,
-        )
+        for phase in compiled.chain.phases:
+            total += _naive_phase(phase, scored)
     return total
+
+
+def _naive_phase(phase: Phase, scored: int) -> Tally:
+    epochs, images = phase.last_epoch - phase.first_epoch + 1, len(phase.train.images)
+    passes = epochs * (images + scored)
+    return Tally(
+        epochs=epochs,
+        steps=epochs * phase.steps,
+        train_images=epochs * images,
+        prefix_images=passes if phase.prefix_count else 0,
+        decoded_images=passes,
+        scored_images=epochs * scored,
+    )

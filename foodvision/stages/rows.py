@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from foodvision.plan.facts import ImageSet
-    from foodvision.plan.graph import Root
+    from foodvision.plan.graph import Phase
     from foodvision.plan.work import RowsJob
     from foodvision.progress import Bar
     from foodvision.stages.site import Site
@@ -84,41 +84,41 @@ def open_bank(site: Site, recipe: Recipe) -> Bank:
     return Bank(site.store, recipe.kind, recipe.key, recipe.row_shape, recipe.dtype)
 
 
-def open_inputs(root: Root, images: ImageSet, site: Site, *, live: nn.Module | None) -> Inputs:
+def open_inputs(phase: Phase, images: ImageSet, site: Site, *, live: nn.Module | None) -> Inputs:
     """Return what the trainable part of a model reads, image by image.
 
     Args:
-        root: of the chain.
+        phase: of the chain.
         images: the list to read.
         site: where to read.
         live: the frozen prefix, where its rows are not kept.
     """
     sha256 = list(images.images)
-    if root.recipe.kind == "features" and live is None:
-        return FeatureInputs(open_bank(site, root.recipe).open(sha256), site.device)
-    pixels = root.recipe.pixels or root.recipe
-    transform = Transform.from_json(dict(root.transform))
+    if phase.recipe.kind == "features" and live is None:
+        return FeatureInputs(open_bank(site, phase.recipe).open(sha256), site.device)
+    pixels = phase.recipe.pixels or phase.recipe
+    transform = Transform.from_json(dict(phase.transform))
     inputs = PixelInputs(open_bank(site, pixels).open(sha256), transform, site.device)
     if live is None:
         return inputs
-    size = root.recipe.settings["batch"]
-    return LiveInputs(inputs, live, size, precision=root.settings.precision)
+    size = phase.recipe.settings["batch"]
+    return LiveInputs(inputs, live, size, precision=phase.settings.precision)
 
 
-def augmented_inputs(root: Root, inputs: Inputs) -> Callable[[int], Inputs] | None:
+def augmented_inputs(phase: Phase, inputs: Inputs) -> Callable[[int], Inputs] | None:
     """Return what gives an epoch its own random changes of the training images, if any.
 
     Raises:
         ValueError: the inputs are no pixels; the compiler gives an augmented chain nothing else.
     """
-    settings = root.settings
+    settings = phase.settings
     if settings.augment == "none":
         return None
     if not isinstance(inputs, PixelInputs):
         raise ValueError("only pixels can be augmented, not what a frozen prefix made of them")
     from foodvision.train.augmentation import Augmentation  # torchvision.transforms: slow to import
 
-    augmentation = Augmentation(settings.augment, Transform.from_json(dict(root.transform)))
+    augmentation = Augmentation(settings.augment, Transform.from_json(dict(phase.transform)))
     return lambda epoch: inputs.changed_by(augmentation.at_epoch(settings.seed, epoch))
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.models.blocks import BlockModel
     from foodvision.plan.facts import ImageSet
-    from foodvision.plan.graph import Recipe, Root
+    from foodvision.plan.graph import Phase, Recipe
     from foodvision.plan.schema import CellSettings
     from foodvision.store import Store
 
@@ -106,35 +106,35 @@ class ModelBench:
         self._built: _Built | None = None
         self._checked: set[str] = set()
 
-    def initial(self, root: Root) -> BlockModel:
-        """Return the model of a chain in the state before its first epoch, on the device.
+    def initial(self, phase: Phase) -> BlockModel:
+        """Return the model of a phase as it is before a chain's first epoch, on the device.
 
         The same object is handed out again: use one at a time.
         """
-        settings = root.settings
-        identity = self._identity(root)
+        settings = phase.settings
+        identity = self._identity(phase)
         if self._built is None or self._built.identity != identity:
-            model = self._build(settings, root.transform, classes=root.classes)
+            model = self._build(settings, phase.transform, classes=phase.classes)
             self._built = _Built(identity, model)  # one at a time: memory
-        self._built.restore(root.prefix_count)
+        self._built.restore(phase.prefix_count)
         reset_head(self._built.model, settings.seed)
         return self._built.model
 
-    def check(self, root: Root) -> None:
-        """See to it that a chain's model can be built, before anything is computed for it.
+    def check(self, phase: Phase) -> None:
+        """See to it that a phase's model can be built, before anything is computed for it.
 
         Raises:
             ModelError: its weights are damaged, or another architecture's.
         """
-        about = repr((root.inputs["model"], root.inputs["weights"]))
-        if root.inputs["weights"] and about not in self._checked:
-            self.initial(root)
+        about = repr((phase.inputs["model"], phase.inputs["weights"]))
+        if phase.inputs["weights"] and about not in self._checked:
+            self.initial(phase)
             self._checked.add(about)
 
     @staticmethod
-    def _identity(root: Root) -> str:
-        drawn_from = None if root.inputs["weights"] else root.settings.seed
-        return repr((root.inputs["model"], root.inputs["weights"], drawn_from))
+    def _identity(phase: Phase) -> str:
+        drawn_from = None if phase.inputs["weights"] else phase.settings.seed
+        return repr((phase.inputs["model"], phase.inputs["weights"], drawn_from))
 
     def prefix(self, recipe: Recipe, *, classes: int, transform: Mapping[str, Any]) -> BlockModel:
         """Return a model whose leading blocks are the recipe's, on the device."""

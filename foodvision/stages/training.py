@@ -19,7 +19,12 @@ from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.determinism import deterministic
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import OptimizerSettings
-from foodvision.train.snapshots import load_snapshot, restore_weights, save_snapshot
+from foodvision.train.snapshots import (
+    changing_names,
+    load_snapshot,
+    restore_weights,
+    save_snapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from foodvision.data.loaders import Inputs
     from foodvision.models.blocks import BlockModel
     from foodvision.plan.facts import ImageSet
-    from foodvision.plan.graph import Root, Span
+    from foodvision.plan.graph import Phase, Span
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
     from foodvision.store import Store
@@ -80,8 +85,8 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
     Returns:
         The counted work.
     """
-    span, root = job.span, job.span.chain.root
-    with deterministic(root.settings.threads), site.store.lock(f"train-{span.key}"):
+    span, phase = job.span, job.span.phase
+    with deterministic(phase.settings.threads), site.store.lock(f"train-{span.key}"):
         is_new = not site.store.has("train", span.key)  # another run may have been faster
         wanted = [
             images
@@ -90,16 +95,15 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         ]
         if not (is_new or wanted):
             return Tally()
-        model = site.models.initial(root)
-        apply_freeze(model, root.architecture.frozen_count, root.settings.model.batchnorm)
-        _, suffix = model.split(root.prefix_count)
-        through = frozen_prefix(model, root.prefix_count) if live and root.prefix_count else None
-        scores = [_open_scores(root, images, site, through) for images in wanted]
+        model = site.models.initial(phase)
+        apply_freeze(model, phase.architecture.frozen_count, phase.settings.model.batchnorm)
+        through = _live_prefix(model, phase, live=live)
+        scores = [_open_scores(phase, images, site, through) for images in wanted]
         results: list[EpochResult] = []
         if span.parent and _diverged_at(site.store, span.parent):
-            states = _stay_diverged(span, site.store, suffix, scores)
+            states = _stay_diverged(span, site.store, model, scores)
         else:
-            states, results = _run_epochs(span, site, model, suffix, scores, through)
+            states, results = _run_epochs(span, site, model, scores, through)
         for score in scores:
             _write_score(site.store, span.key, score)
         if is_new:
@@ -113,22 +117,27 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     Returns:
         The counted work.
     """
-    root = job.chain.root
-    with deterministic(root.settings.threads):
-        model = site.models.initial(root)
-        _, suffix = model.split(root.prefix_count)
-        through = frozen_prefix(model, root.prefix_count) if live and root.prefix_count else None
-        score = _open_scores(root, job.images, site, through)
+    phase = job.phase
+    with deterministic(phase.settings.threads):
+        model = site.models.initial(phase)
+        _, suffix = model.split(phase.prefix_count)
+        through = _live_prefix(model, phase, live=live)
+        score = _open_scores(phase, job.images, site, through)
         for epoch in job.epochs:
-            load_state(site.store, job.chain.states[epoch - 1], suffix)
+            load_state(site.store, job.chain.states[epoch - 1], model)
             score.add(epoch, suffix)
     _write_score(site.store, job.key, score)
     return _count([], [score], is_live=through is not None)
 
 
-def _open_scores(root: Root, images: ImageSet, site: Site, through: nn.Module | None) -> _Scores:
-    inputs = open_inputs(root, images, site, live=through)
-    return _Scores(images, inputs, site.labels(images), root.settings.precision)
+def _live_prefix(model: BlockModel, phase: Phase, *, live: bool) -> nn.Module | None:
+    """Return the frozen prefix where its rows are not kept."""
+    return frozen_prefix(model, phase.prefix_count) if live and phase.prefix_count else None
+
+
+def _open_scores(phase: Phase, images: ImageSet, site: Site, through: nn.Module | None) -> _Scores:
+    inputs = open_inputs(phase, images, site, live=through)
+    return _Scores(images, inputs, site.labels(images), phase.settings.precision)
 
 
 def read_snapshot(store: Store, key: str) -> Snapshot:
@@ -139,9 +148,9 @@ def read_snapshot(store: Store, key: str) -> Snapshot:
     return load_snapshot(_snapshot_path(entry.path, epoch if epoch in kept else kept[-1]))
 
 
-def load_state(store: Store, key: str, suffix: nn.Module) -> None:
-    """Put a state's weights into the trainable part of a model."""
-    restore_weights(read_snapshot(store, key), suffix)
+def load_state(store: Store, key: str, model: BlockModel) -> None:
+    """Bring a model with its initial weights to a state."""
+    restore_weights(read_snapshot(store, key), model.module)
 
 
 def _diverged_at(store: Store, key: str) -> bool:
@@ -151,11 +160,12 @@ def _diverged_at(store: Store, key: str) -> bool:
 
 
 def _stay_diverged(
-    span: Span, store: Store, suffix: nn.Module, scores: list[_Scores]
+    span: Span, store: Store, model: BlockModel, scores: list[_Scores]
 ) -> dict[int, Snapshot]:
     """Give a span behind a diverged state what there is: that state, and its scores."""
     snapshot = read_snapshot(store, span.parent or "")
-    restore_weights(snapshot, suffix)
+    restore_weights(snapshot, model.module)
+    _, suffix = model.split(span.phase.prefix_count)
     for score in scores:
         score.add(snapshot.epoch, suffix)
     return {snapshot.epoch: snapshot}
@@ -165,13 +175,13 @@ def _run_epochs(
     span: Span,
     site: Site,
     model: BlockModel,
-    suffix: nn.Module,
     scores: list[_Scores],
     through: nn.Module | None,
 ) -> tuple[dict[int, Snapshot], list[EpochResult]]:
-    root = span.chain.root
-    inputs = open_inputs(root, root.train, site, live=through)
-    snapshot = read_snapshot(site.store, span.parent) if span.parent else None
+    phase = span.phase
+    _, suffix = model.split(phase.prefix_count)
+    inputs = open_inputs(phase, phase.train, site, live=through)
+    parent = read_snapshot(site.store, span.parent) if span.parent else None
     keeper = _Keeper()
     results: list[EpochResult] = []
     bar = site.progress.begin(describe(span), total=span.epochs, unit="epochs")
@@ -180,20 +190,27 @@ def _run_epochs(
         set_training_mode(
             module,
             model,
-            frozen_count=root.architecture.frozen_count,
-            batchnorm=root.settings.model.batchnorm,
+            frozen_count=phase.architecture.frozen_count,
+            batchnorm=phase.settings.model.batchnorm,
         )
+
+    def changed_names(module: nn.Module) -> tuple[str, ...]:
+        """Name all that differs from the initial weights, whichever phase changed it."""
+        return tuple(dict.fromkeys((*changing_names(module), *(parent.model if parent else ()))))
 
     for result, take in train_epochs(
         suffix,
         inputs,
-        site.labels(root.train),
-        settings=train_settings(root),
+        site.labels(phase.train),
+        settings=train_settings(phase),
         learning_rates=span.chain.learning_rates[span.first_epoch - 1 : span.last_epoch],
         first_epoch=span.first_epoch,
-        snapshot=snapshot,
+        snapshot=parent,
+        optimizer_start=phase.start if span.begins_phase else None,
         enter_train_mode=enter_train_mode,
-        inputs_at=augmented_inputs(root, inputs),
+        whole=model.module,
+        snapshot_names=changed_names,
+        inputs_at=augmented_inputs(phase, inputs),
     ):
         for score in scores:
             score.add(result.epoch, suffix)
@@ -204,9 +221,9 @@ def _run_epochs(
     return keeper.states, results
 
 
-def train_settings(root: Root) -> TrainSettings:
-    """Return what the engine needs of a cell's settings."""
-    settings = root.settings
+def train_settings(phase: Phase) -> TrainSettings:
+    """Return what the engine needs of a phase's settings."""
+    settings = phase.settings
     optimizer = settings.optimizer.model_dump(exclude={"lr"})
     return TrainSettings(
         batch_size=settings.batch_size,
@@ -223,7 +240,7 @@ def describe(span: Span) -> str:
 
     In ASCII: the timeline of Prefect's pages leaves other signs out.
     """
-    arch = span.chain.root.settings.model.arch
+    arch = span.phase.settings.model.arch
     if span.first_epoch == span.last_epoch:
         return f"train {arch}, epoch {span.first_epoch}"
     return f"train {arch}, epochs {span.first_epoch}-{span.last_epoch}"
@@ -254,9 +271,8 @@ def _snapshot_bytes(snapshot: Snapshot) -> int:
 def _write_span(
     store: Store, span: Span, states: dict[int, Snapshot], results: list[EpochResult]
 ) -> None:
-    root = span.chain.root
     keys = list(span.chain.states[span.first_epoch - 1 : span.last_epoch])
-    inputs = {"root": dict(root.inputs), "parent": span.parent, "states": keys}
+    inputs = {"phase": dict(span.phase.inputs), "parent": span.parent, "states": keys}
     with store.writing("train", span.key, inputs=inputs, code_version=TRAIN_VERSION) as writer:
         for epoch, snapshot in states.items():
             save_snapshot(_snapshot_path(writer.path, epoch), snapshot)

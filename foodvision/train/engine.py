@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,14 @@ from foodvision.train.dropout import portable_dropout
 from foodvision.train.generators import epoch_generator, epoch_randomness
 from foodvision.train.optimizers import OptimizerSettings, build_optimizer
 from foodvision.train.precision import Precision, forward_precision
-from foodvision.train.snapshots import Snapshot, changing_names, restore_snapshot, take_snapshot
+from foodvision.train.snapshots import (
+    Snapshot,
+    carry_optimizer,
+    changing_names,
+    restore_snapshot,
+    restore_weights,
+    take_snapshot,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,6 +96,8 @@ def train_epochs(
     first_epoch: int,
     snapshot: Snapshot | None,
     enter_train_mode: Callable[[nn.Module], None],
+    optimizer_start: Literal["reset", "keep"] | None = None,
+    whole: nn.Module | None = None,
     snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
     inputs_at: Callable[[int], Inputs] | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
@@ -109,7 +118,12 @@ def train_epochs(
         snapshot: taken after epoch `first_epoch - 1`; `None`: `module` already holds the weights
             to begin with, and the optimizer starts fresh.
         enter_train_mode: sets the training mode of every submodule, called before each epoch.
-        snapshot_names: entries of the module's state dict that a snapshot keeps.
+        optimizer_start: where `snapshot` was taken with other settings: `reset` lets the optimizer
+            begin afresh, `keep` lets it go on with what it knows of the parameters that it trained
+            before. `None`: it goes on exactly as it was.
+        whole: the module that `module` is a part of, with the same names: what snapshots are put
+            back into. `None`: `module`.
+        snapshot_names: given `module`, entries of `whole`'s state dict that a snapshot keeps.
         inputs_at: the images as an epoch (from 1) sees them, where that differs from epoch to
             epoch; asked once per epoch. `None`: `inputs`, always.
 
@@ -122,9 +136,16 @@ def train_epochs(
             the module cannot train on these batches (raised while iterating).
     """
     _check_arguments(inputs, labels, settings, learning_rates, first_epoch, snapshot)
-    trainer = _Trainer(module, inputs_at or (lambda _: inputs), labels, settings, snapshot_names)
+    trainer = _Trainer(
+        module,
+        inputs_at or (lambda _: inputs),
+        labels,
+        settings,
+        whole=whole or module,
+        snapshot_names=snapshot_names,
+    )
     if snapshot is not None:
-        trainer.restore(snapshot)
+        trainer.restore(snapshot, optimizer_start)
     return trainer.run(learning_rates, first_epoch, enter_train_mode)
 
 
@@ -137,9 +158,12 @@ class _Trainer:
         inputs_at: Callable[[int], Inputs],
         labels: Tensor,
         settings: TrainSettings,
+        *,
+        whole: nn.Module,
         snapshot_names: Callable[[nn.Module], Iterable[str]],
     ) -> None:
         self._module = module
+        self._whole = whole
         self._inputs_at = inputs_at
         self._labels = labels.detach().cpu()
         self._highest_label = int(self._labels.max())
@@ -152,8 +176,14 @@ class _Trainer:
         self._device = params[0].device
         self._epoch = 0
 
-    def restore(self, snapshot: Snapshot) -> None:
-        restore_snapshot(snapshot, self._module, self._optimizer, trainable=[*self._trainable])
+    def restore(self, snapshot: Snapshot, optimizer_start: Literal["reset", "keep"] | None) -> None:
+        trainable = [*self._trainable]
+        if optimizer_start is None:
+            restore_snapshot(snapshot, self._whole, self._optimizer, trainable=trainable)
+            return
+        restore_weights(snapshot, self._whole)
+        if optimizer_start == "keep":
+            carry_optimizer(snapshot, self._optimizer, trainable=trainable)
 
     def run(
         self,
@@ -264,7 +294,7 @@ class _Trainer:
                     f"found epoch {self._epoch}. Take it while iterating."
                 )
             return take_snapshot(
-                self._module,
+                self._whole,
                 self._optimizer,
                 epoch=epoch,
                 trainable=[*self._trainable],

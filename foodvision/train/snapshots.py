@@ -115,6 +115,24 @@ def restore_snapshot(
     _restore_optimizer(snapshot.optimizer, optimizer, trainable)
 
 
+def carry_optimizer(snapshot: Snapshot, optimizer: Optimizer, *, trainable: Sequence[str]) -> None:
+    """Give a fresh optimizer what a snapshot's knew of the parameters that both train.
+
+    Args:
+        snapshot: of training with other settings, whose optimizer is of the same kind.
+        optimizer: of the parameters `trainable`, in this order.
+        trainable: names of the optimizer's parameters.
+
+    Raises:
+        TrainingError: the snapshot's optimizer keeps other states.
+    """
+    wanted = set(trainable)
+    known = {
+        key: value for key, value in snapshot.optimizer.items() if key.rpartition(".")[0] in wanted
+    }
+    _restore_optimizer(known, optimizer, trainable)
+
+
 def restore_weights(snapshot: Snapshot, module: nn.Module) -> None:
     """Copy a snapshot's weights and buffers into a module, whatever device it is on.
 

@@ -160,7 +160,7 @@ def test_cells_with_other_learning_rates_share_no_epoch() -> None:
     graph = compiled(grid("  optimizer.lr: [0.1, 0.2]\n"))
     first, second = graph.cells
     assert set(first.chain.states).isdisjoint(second.chain.states)
-    assert first.chain.root.recipe == second.chain.root.recipe
+    assert first.phase.recipe == second.phase.recipe
 
 
 def test_classic_grid_does_four_passes_instead_of_sixty() -> None:
@@ -211,9 +211,9 @@ def test_augmentation_rules_features_out_and_is_in_every_setting_of_the_key() ->
         work = plan_work(graph, FakeStore())
         assert [job.recipe.kind for job in work.rows] == ["pixels"]
         assert work.predicted.prefix_images == 0
-        root = graph.cells[0].chain.root
-        assert root.prefix_count == 0
-        assert root.inputs["frozen_blocks"] == ("stem", "body")
+        phase = graph.cells[0].phase
+        assert phase.prefix_count == 0
+        assert phase.inputs["frozen_blocks"] == ("stem", "body")
 
 
 def test_features_above_the_limit_are_run_live_under_the_same_keys() -> None:
@@ -394,15 +394,15 @@ def test_every_setting_is_on_one_of_the_two_lists() -> None:
 def test_facts_act_on_keys(facts: FakeFacts, same: bool) -> None:
     before, after = compiled(), compiled(BASE, facts)
     assert (before.cells[0].final == after.cells[0].final) is same
-    assert (before.cells[0].chain.root.recipe == after.cells[0].chain.root.recipe) is same
+    assert (before.cells[0].phase.recipe == after.cells[0].phase.recipe) is same
 
 
 def test_random_weights_are_drawn_from_the_seed_and_so_are_features() -> None:
     axes = "  seed: [1, 2]\n"
     drawn = compiled(grid(axes), None, "base.model.weights=none")
     given_weights = compiled(grid(axes))
-    assert len({cell.chain.root.recipe.key for cell in drawn.cells}) == 2
-    assert len({cell.chain.root.recipe.key for cell in given_weights.cells}) == 1
+    assert len({cell.phase.recipe.key for cell in drawn.cells}) == 2
+    assert len({cell.phase.recipe.key for cell in given_weights.cells}) == 1
 
 
 @settings(max_examples=30, deadline=None)

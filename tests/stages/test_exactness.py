@@ -204,9 +204,9 @@ def test_augmentation_changes_training_and_leaves_scoring_and_frozen_blocks_alon
     assert ran.counted.prefix_images == 0 < plain.counted.prefix_images
     assert ran.results() != plain.results()
     (compiled,) = ran.graph.cells
-    head = compiled.chain.root.architecture.blocks[-1]
+    head = compiled.phase.architecture.blocks[-1]
     site = Site(ran.store, ran.home, ran.plan.folder, torch.device("cpu"))
-    initial = site.models.initial(compiled.chain.root).module.state_dict()
+    initial = site.models.initial(compiled.phase).module.state_dict()
     learned = training.read_snapshot(ran.store, compiled.final).model
     changed = {name for name, value in learned.items() if not torch.equal(value, initial[name])}
     assert changed == {name for name in learned if name.startswith(f"{head}.")} != set()
