@@ -39,7 +39,7 @@ SCORE_VERSION = 1
 
 # Images per batch of a frozen prefix: what fits a CPU's caches, what fills a GPU. It acts on the
 # last bits, so it is part of the recipe.
-_PREFIX_BATCH = {"cpu": 16}
+_PREFIX_BATCH = {"cpu": 8}
 _PREFIX_BATCH_ELSEWHERE = 128
 
 _BYTES = {"uint8": 1, "float32": 4}

@@ -12,6 +12,7 @@ from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
 from foodvision.data.transforms import Transform
 from foodvision.errors import DataError
+from foodvision.memory import keep_freed_memory
 from foodvision.models.build import build_model, reset_head
 from foodvision.models.weights import find_weights
 from foodvision.progress import SILENT, Progress
@@ -50,6 +51,9 @@ class Site:
     progress: Progress = SILENT
     _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _selections: dict[ImageSet, Selection] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        keep_freed_memory()
 
     @cached_property
     def models(self) -> ModelBench:
