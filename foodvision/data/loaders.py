@@ -35,7 +35,7 @@ class Inputs(Protocol):
         """Return float32 [n, ...] on the device for int64 positions [n]."""
 
 
-class _HeldRows:
+class HeldRows:
     """Rows as tensors on a device: held there whole while they are few, else read each time."""
 
     def __init__(self, rows: Rows, device: torch.device) -> None:
@@ -59,8 +59,8 @@ class _HeldRows:
 class FeatureInputs:
     """Rows of a frozen prefix, as they were kept."""
 
-    def __init__(self, rows: Rows, device: torch.device) -> None:
-        self._rows = _HeldRows(rows, device)
+    def __init__(self, rows: HeldRows) -> None:
+        self._rows = rows
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -77,8 +77,8 @@ class FeatureInputs:
 class PixelInputs:
     """Kept pixels, normalised when they are read."""
 
-    def __init__(self, rows: Rows, transform: Transform, device: torch.device) -> None:
-        self._rows = _HeldRows(rows, device)
+    def __init__(self, rows: HeldRows, transform: Transform) -> None:
+        self._rows = rows
         self._transform = transform
         self._change: Callable[[Tensor], Tensor] | None = None
 

@@ -22,7 +22,7 @@ from foodvision.models.architectures import (
     weightless,
 )
 from foodvision.models.blocks import BlockModel
-from foodvision.models.freezing import apply_freeze, set_training_mode
+from foodvision.models.freezing import apply_freeze, set_training_mode, training_mode
 from foodvision.models.weights import Weights, read_state
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ __all__ = [
     "build_model",
     "reset_head",
     "set_training_mode",
+    "training_mode",
 ]
 
 _BODY = "body"

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from foodvision.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor, nn
 
@@ -55,14 +55,30 @@ def set_training_mode(
     Raises:
         ModelError: no such way to treat batch normalisation.
     """
+    training_mode(model, frozen_count=frozen_count, batchnorm=batchnorm)(module)
+
+
+def training_mode(
+    model: BlockModel, *, frozen_count: int, batchnorm: str = "auto"
+) -> Callable[[nn.Module], None]:
+    """Return what `set_training_mode` does to a module, to be done again and again.
+
+    Raises:
+        ModelError: no such way to treat batch normalisation.
+    """
     _check_batchnorm(batchnorm)
-    module.train()
-    for block in range(len(model.blocks)):
-        for _, part in model.named_modules(block):
-            is_trained = block >= frozen_count
-            if isinstance(part, _NormBase):
-                is_trained = _follows_batches(is_trained, batchnorm)
+    modes = [
+        (part, _is_trained(part, block >= frozen_count, batchnorm))
+        for block in range(len(model.blocks))
+        for _, part in model.named_modules(block)
+    ]
+
+    def enter(module: nn.Module) -> None:
+        module.train()
+        for part, is_trained in modes:
             part.training = is_trained
+
+    return enter
 
 
 def trainable_state(
@@ -123,6 +139,12 @@ def _changing_tensors(model: BlockModel, freeze: str | int, batchnorm: str) -> d
 
 def _follows_batches(is_trained: bool, batchnorm: str) -> bool:
     return {"auto": is_trained, "frozen": False, "train": True}[batchnorm]
+
+
+def _is_trained(part: nn.Module, is_trainable: bool, batchnorm: str) -> bool:
+    if isinstance(part, _NormBase):
+        return _follows_batches(is_trainable, batchnorm)
+    return is_trainable
 
 
 def _tracks(part: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from foodvision.data.bank import Bank
-from foodvision.data.loaders import FeatureInputs, Inputs, PixelInputs, compute_pixels
+from foodvision.data.loaders import FeatureInputs, HeldRows, Inputs, PixelInputs, compute_pixels
 from foodvision.data.transforms import Transform, normalize
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
@@ -93,16 +93,24 @@ def open_inputs(phase: Phase, images: ImageSet, site: Site, *, live: nn.Module |
         site: where to read.
         live: the frozen prefix, where its rows are not kept.
     """
-    sha256 = list(images.images)
     if phase.recipe.kind == "features" and live is None:
-        return FeatureInputs(open_bank(site, phase.recipe).open(sha256), site.device)
+        return FeatureInputs(_held_rows(site, phase.recipe, images))
     pixels = phase.recipe.pixels or phase.recipe
     transform = Transform.from_json(dict(phase.transform))
-    inputs = PixelInputs(open_bank(site, pixels).open(sha256), transform, site.device)
+    inputs = PixelInputs(_held_rows(site, pixels, images), transform)
     if live is None:
         return inputs
     size = phase.recipe.settings["batch"]
     return LiveInputs(inputs, live, size, precision=phase.settings.precision)
+
+
+def _held_rows(site: Site, recipe: Recipe, images: ImageSet) -> HeldRows:
+    """Return the rows of a list of images; siblings that train on the same ones share them."""
+
+    def read() -> HeldRows:
+        return HeldRows(open_bank(site, recipe).open(list(images.images)), site.device)
+
+    return site.held_rows((recipe.key, images.digest), read)
 
 
 def augmented_inputs(phase: Phase, inputs: Inputs) -> Callable[[int], Inputs] | None:

@@ -18,18 +18,22 @@ from foodvision.models.weights import find_weights
 from foodvision.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from typing import Any
 
     from torch import Tensor
 
+    from foodvision.data.loaders import HeldRows
     from foodvision.home import Home
     from foodvision.models.blocks import BlockModel
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Phase, Recipe
     from foodvision.plan.schema import CellSettings
     from foodvision.store import Store
+
+# Lists of rows that a process keeps at hand, each at most 256 MiB: those of a cell, and of another.
+_HELD_LISTS = 6
 
 
 @dataclass
@@ -51,6 +55,7 @@ class Site:
     progress: Progress = SILENT
     _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _selections: dict[ImageSet, Selection] = field(default_factory=dict, repr=False)
+    _held: dict[tuple[str, str], HeldRows] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         keep_freed_memory()
@@ -87,6 +92,19 @@ class Site:
     def labels(self, images: ImageSet) -> Tensor:
         """Return class indices, int64 [N], on the CPU."""
         return torch.from_numpy(self.selection(images).labels)
+
+    def held_rows(self, name: tuple[str, str], read: Callable[[], HeldRows]) -> HeldRows:
+        """Return rows that were read lately, else read them.
+
+        Args:
+            name: of the recipe and the list of images.
+            read: reads them.
+        """
+        if name not in self._held:
+            while len(self._held) >= _HELD_LISTS:
+                del self._held[next(iter(self._held))]
+            self._held[name] = read()
+        return self._held[name]
 
     def locate(self, sets: Iterable[ImageSet]) -> dict[str, tuple[Dataset, int]]:
         """Return for each image's sha256 one place where its file lies."""

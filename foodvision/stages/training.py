@@ -11,7 +11,7 @@ import numpy as np
 
 from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
-from foodvision.models.build import apply_freeze, set_training_mode
+from foodvision.models.build import apply_freeze, training_mode
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
 from foodvision.plan.work import Tally
@@ -186,14 +186,6 @@ def _run_epochs(
     results: list[EpochResult] = []
     bar = site.progress.begin(describe(span), total=span.epochs, unit="epochs")
 
-    def enter_train_mode(module: nn.Module) -> None:
-        set_training_mode(
-            module,
-            model,
-            frozen_count=phase.architecture.frozen_count,
-            batchnorm=phase.settings.model.batchnorm,
-        )
-
     def changed_names(module: nn.Module) -> tuple[str, ...]:
         """Name all that differs from the initial weights, whichever phase changed it."""
         return tuple(dict.fromkeys((*changing_names(module), *(parent.model if parent else ()))))
@@ -207,7 +199,12 @@ def _run_epochs(
         first_epoch=span.first_epoch,
         snapshot=parent,
         optimizer_start=phase.start if span.begins_phase else None,
-        enter_train_mode=enter_train_mode,
+        enter_train_mode=training_mode(
+            suffix,
+            model,
+            frozen_count=phase.architecture.frozen_count,
+            batchnorm=phase.settings.model.batchnorm,
+        ),
         whole=model.module,
         snapshot_names=changed_names,
         inputs_at=augmented_inputs(phase, inputs),

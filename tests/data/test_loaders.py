@@ -9,7 +9,7 @@ import torch
 
 from foodvision.data import bank as bank_module
 from foodvision.data.bank import Bank
-from foodvision.data.loaders import FeatureInputs, PixelInputs, compute_pixels
+from foodvision.data.loaders import FeatureInputs, HeldRows, PixelInputs, compute_pixels
 from foodvision.data.transforms import Transform, normalize, to_pixels
 from foodvision.errors import DataError
 from tests.data.makers import make_folder, picture
@@ -98,7 +98,7 @@ def test_pixel_inputs_are_normalised_rows(pixels, monkeypatch, in_memory):
     if not in_memory:
         monkeypatch.setattr(bank_module, "IN_MEMORY_BYTES", 0)
     rows, expected = pixels
-    inputs = PixelInputs(rows, _TRANSFORM, _CPU)
+    inputs = PixelInputs(HeldRows(rows, _CPU), _TRANSFORM)
     indices = np.array([8, 0, 0, 5])
     assert len(inputs) == 9
     for _ in range(2):  # reading changes nothing
@@ -114,7 +114,7 @@ def test_feature_inputs_are_the_rows_and_may_be_changed(place, monkeypatch, in_m
     values = np.random.default_rng(1).normal(size=(5, 7)).astype(np.float32)
     bank = Bank(place.store, "features", "r" * 64, (7,), "float32")
     bank.add(list("abcde"), lambda images: iter([values]), inputs={}, code_version=1)
-    inputs = FeatureInputs(bank.open(list("edcba")), _CPU)
+    inputs = FeatureInputs(HeldRows(bank.open(list("edcba")), _CPU))
     indices = np.array([0, 4, 4])
     for _ in range(2):
         batch = inputs.batch(indices)
