@@ -55,27 +55,26 @@ def set_training_mode(
     Raises:
         ModelError: no such way to treat batch normalisation.
     """
-    training_mode(model, frozen_count=frozen_count, batchnorm=batchnorm)(module)
+    training_mode(module, model, frozen_count=frozen_count, batchnorm=batchnorm)(module)
 
 
 def training_mode(
-    model: BlockModel, *, frozen_count: int, batchnorm: str = "auto"
+    module: nn.Module, model: BlockModel, *, frozen_count: int, batchnorm: str = "auto"
 ) -> Callable[[nn.Module], None]:
-    """Return what `set_training_mode` does to a module, to be done again and again.
+    """Return what `set_training_mode` does to this one module, to be done again and again.
 
     Raises:
         ModelError: no such way to treat batch normalisation.
     """
     _check_batchnorm(batchnorm)
-    modes = [
-        (part, _is_trained(part, block >= frozen_count, batchnorm))
-        for block in range(len(model.blocks))
-        for _, part in model.named_modules(block)
-    ]
+    modes = dict.fromkeys(module.modules(), True)
+    for block in range(len(model.blocks)):
+        for _, part in model.named_modules(block):
+            if part in modes:
+                modes[part] = _is_trained(part, block >= frozen_count, batchnorm)
 
-    def enter(module: nn.Module) -> None:
-        module.train()
-        for part, is_trained in modes:
+    def enter(_: nn.Module) -> None:
+        for part, is_trained in modes.items():
             part.training = is_trained
 
     return enter
