@@ -29,5 +29,6 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER), (_ARENA_MAX, 1))
-    return all([mallopt(name, value) for name, value in settings])
+    mallopt(_TRIM_THRESHOLD, _NEVER)
+    mallopt(_ARENA_MAX, 1)
+    return bool(mallopt(_MMAP_MAX, 0))
