@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.phases import phase_steps
-from foodvision.plan.schedules import learning_rates, steps_per_epoch
+from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from foodvision.plan.expand import Cell
     from foodvision.plan.facts import Architecture, Facts, ImageSet, Part
     from foodvision.plan.phases import OptimizerState, PhaseStep
+    from foodvision.plan.schedules import StepValues
     from foodvision.plan.schema import CellSettings
 
 # Raised by hand when the mathematics of a stage changes.
@@ -128,11 +129,13 @@ class Chain:
         phases: one after the other; most cells have one.
         states: keys of the states after epoch 1, 2, …
         learning_rates: per epoch, the learning rate of every step.
+        momenta: per epoch, the momentum of every step; empty where the optimizer's own counts.
     """
 
     phases: tuple[Phase, ...]
     states: tuple[str, ...]
-    learning_rates: tuple[tuple[float, ...], ...]
+    learning_rates: StepValues
+    momenta: StepValues
 
     @property
     def train(self) -> ImageSet:
@@ -268,16 +271,17 @@ def _chain(settings: CellSettings, facts: Facts) -> Chain:
     phases: list[Phase] = []
     states: list[str] = []
     rates: list[tuple[float, ...]] = []
+    moved: list[tuple[float, ...]] = []
     for step in phase_steps(settings):
         phase = _phase(step, phases, facts)
         previous = _first_parent(phase, phases, states)
-        course = _phase_rates(phase)
-        for epoch, epoch_rates in enumerate(course, start=phase.first_epoch):
-            states.append(_epoch_key(previous, epoch, epoch_rates))
+        rates += _phase_rates(phase)
+        moved += _phase_momenta(phase)
+        for epoch in range(phase.first_epoch, phase.last_epoch + 1):
+            states.append(_epoch_key(previous, epoch, rates[epoch - 1], moved[epoch - 1]))
             previous = states[-1]
-        rates += course
         phases.append(phase)
-    return Chain(phases=tuple(phases), states=tuple(states), learning_rates=tuple(rates))
+    return Chain(tuple(phases), tuple(states), learning_rates=tuple(rates), momenta=tuple(moved))
 
 
 def _first_parent(phase: Phase, before: Sequence[Phase], states: Sequence[str]) -> str:
@@ -289,7 +293,7 @@ def _first_parent(phase: Phase, before: Sequence[Phase], states: Sequence[str]) 
     return digest({"previous": states[-1], "phase": phase.key, "optimizer_state": phase.start})
 
 
-def _phase_rates(phase: Phase) -> tuple[tuple[float, ...], ...]:
+def _phase_rates(phase: Phase) -> StepValues:
     settings = phase.settings
     return learning_rates(
         settings.schedule,
@@ -297,6 +301,12 @@ def _phase_rates(phase: Phase) -> tuple[tuple[float, ...], ...]:
         steps_per_epoch=phase.steps,
         epochs=settings.epochs,
     )
+
+
+def _phase_momenta(phase: Phase) -> StepValues:
+    epochs = phase.settings.epochs
+    moved = momenta(phase.settings.schedule, steps_per_epoch=phase.steps, epochs=epochs)
+    return moved or ((),) * epochs
 
 
 def _check_batch(settings: CellSettings, images: int) -> None:
@@ -309,8 +319,11 @@ def _check_batch(settings: CellSettings, images: int) -> None:
 
 
 @lru_cache(maxsize=200_000)
-def _epoch_key(previous: str, epoch: int, rates: tuple[float, ...]) -> str:
-    return digest({"previous": previous, "epoch": epoch, "learning_rates": _rates_digest(rates)})
+def _epoch_key(
+    previous: str, epoch: int, rates: tuple[float, ...], moved: tuple[float, ...]
+) -> str:
+    inputs = {"previous": previous, "epoch": epoch, "learning_rates": _rates_digest(rates)}
+    return digest(inputs | ({"momenta": _rates_digest(moved)} if moved else {}))
 
 
 @lru_cache(maxsize=10_000)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _MAX_SHOWN = 60
 _NEAR = 60
+_EXAMPLES: dict[str | int, str] = {
+    "augment": "{kind: horizontal_flip}",
+    "schedule": "{kind: cosine}",
+}
 
 
 def show(value: Any) -> str:
@@ -48,9 +52,11 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def unknown_key(key: str, known: Iterable[str], elsewhere: Iterable[str]) -> str:
-    """Say that a key is not known here: where it belongs, else the nearest known one."""
+    """Say that a key is not known here: where it belongs (at its highest), else the nearest one."""
     places = [path for path in elsewhere if path.rpartition(".")[2] == key]
     if places:
+        depth = min(place.count(".") for place in places)
+        places = [place for place in places if place.count(".") == depth]
         return f"unknown key here; did you mean {' or '.join(repr(place) for place in places)}?"
     return f"unknown key{suggestion(key, known)}"
 
@@ -71,7 +77,7 @@ def describe(error: ErrorDetails) -> str:
     if kind in {"literal_error", "enum"}:
         return _one_of(found, str(context["expected"]))
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return _kind(found, context, is_step="augment" in error["loc"])
+        return _kind(found, context, error["loc"])
     if kind in _TEMPLATES:
         return f"{_TEMPLATES[kind](context)}, got {show(found)}{_hint(kind, found)}"
     return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {show(found)}"
@@ -84,11 +90,12 @@ def _one_of(found: Any, expected: str) -> str:
     return f"{rule}, got {show(found)}" + (f"; did you mean {near!r}?" if near else "")
 
 
-def _kind(found: Any, context: Mapping[str, Any], *, is_step: bool) -> str:
+def _kind(found: Any, context: Mapping[str, Any], place: Iterable[str | int]) -> str:
     expected = str(context.get("expected_tags", ""))
     if isinstance(found, dict) and "kind" in found:
         return _one_of(found["kind"], expected)
-    example = "{kind: horizontal_flip}" if is_step else "{kind: adam, lr: 0.001}"
+    examples = [_EXAMPLES[part] for part in place if part in _EXAMPLES]
+    example = examples[0] if examples else "{kind: adam, lr: 0.001}"
     return f"is missing: add it, as in {example}"
 
 

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable  # noqa: TC003 - pydantic reads them
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -138,6 +139,20 @@ def _check_seeds(seeds: Any) -> Any:
     if twice := [s for s in seeds if seeds.count(s) > 1]:
         raise broken_rule(f"must be different, got {twice[0]} twice: keep one")
     return seeds
+
+
+def _check_epoch(epoch: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,6}", epoch) or not 2 <= int(epoch) <= MAX_COUNT:
+        rule = f"must be an epoch from 2 to {MAX_COUNT}, got {epoch!r}"
+        hint = ": the rate of epoch 1 is optimizer.lr" if epoch == "1" else ""
+        raise broken_rule(rule + hint)
+    return epoch
+
+
+def _check_rising(numbers: tuple[int, ...]) -> tuple[int, ...]:
+    if any(later <= earlier for earlier, later in pairwise(numbers)):
+        raise broken_rule(f"must rise from one to the next, got {list(numbers)}: sort them")
+    return numbers
 
 
 class _Settings(BaseModel):
@@ -282,10 +297,165 @@ class SgdSettings(_Settings):
 Optimizer = Annotated[AdamSettings | AdamWSettings | SgdSettings, Field(discriminator="kind")]
 
 
-class ScheduleSettings(_Settings):
-    """How the learning rate moves: not at all."""
+Factor = Annotated[float, Field(gt=0, le=1)]
+Interval = Literal["epoch", "step"]
+
+
+class WarmupSettings(_Settings):
+    """The rate rises in a straight line, step by step, to what the schedule says.
+
+    Attributes:
+        epochs: that it takes.
+        steps: optimizer steps that it takes, in place of `epochs`.
+        start_factor: share of the schedule's rate that the first step takes, in (0, 1].
+    """
+
+    epochs: Count | None = None
+    steps: Count | None = None
+    start_factor: Factor = 0.1
+
+
+class ConstantSchedule(_Settings):
+    """The learning rate stays as it is.
+
+    Attributes:
+        warmup: how the first steps get there.
+    """
 
     kind: Literal["constant"] = "constant"
+    warmup: WarmupSettings | None = None
+
+
+class PiecewiseSchedule(_Settings):
+    """Any rate from any epoch on; until then the optimizer's.
+
+    Attributes:
+        rates: the rate by the epoch that it begins with, from 2.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["piecewise"]
+    rates: Annotated[dict[Annotated[str, AfterValidator(_check_epoch)], Rate], Field(min_length=1)]
+    warmup: WarmupSettings | None = None
+
+
+class StepSchedule(_Settings):
+    """The rate is multiplied after every so many epochs (torch's StepLR).
+
+    Attributes:
+        step_size: epochs between two changes.
+        gamma: what it is multiplied by.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["step"]
+    step_size: Count
+    gamma: Rate = 0.1
+    warmup: WarmupSettings | None = None
+
+
+class MultiStepSchedule(_Settings):
+    """The rate is multiplied after given epochs (torch's MultiStepLR).
+
+    Attributes:
+        milestones: epochs after which it changes, rising.
+        gamma: what it is multiplied by.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["multi_step"]
+    milestones: Annotated[
+        tuple[Count, ...], Field(strict=False, min_length=1), AfterValidator(_check_rising)
+    ]
+    gamma: Rate = 0.1
+    warmup: WarmupSettings | None = None
+
+
+class ExponentialSchedule(_Settings):
+    """The rate is multiplied after every epoch (torch's ExponentialLR).
+
+    Attributes:
+        gamma: what it is multiplied by.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["exponential"]
+    gamma: Rate
+    warmup: WarmupSettings | None = None
+
+
+class CosineSchedule(_Settings):
+    """Half a cosine over the whole training (Loshchilov and Hutter, 2017; CosineAnnealingLR).
+
+    Attributes:
+        min_lr: what the rate comes down to.
+        interval: whether it moves after every epoch or after every step.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["cosine"]
+    min_lr: NotNegative = 0.0
+    interval: Interval = "epoch"
+    warmup: WarmupSettings | None = None
+
+
+class CosineRestartsSchedule(_Settings):
+    """Half cosines, one after the other (SGDR; torch's CosineAnnealingWarmRestarts).
+
+    Attributes:
+        t_0: epochs of the first one.
+        t_mult: how many times as long as the one before each following one is.
+        min_lr: what the rate comes down to.
+        interval: whether it moves after every epoch or after every step.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["cosine_restarts"]
+    t_0: Count
+    t_mult: Count = 1
+    min_lr: NotNegative = 0.0
+    interval: Interval = "epoch"
+    warmup: WarmupSettings | None = None
+
+
+class OneCycleSchedule(_Settings):
+    """Up to the optimizer's rate and down to almost nothing, step by step (Smith and Topin, 2018).
+
+    The defaults are those of torch's OneCycleLR, whose `max_lr` is the optimizer's `lr`.
+
+    Attributes:
+        pct_start: share of the steps that it rises for, in (0, 1).
+        anneal: the shape of both halves.
+        div_factor: the first rate is the highest one divided by it.
+        final_div_factor: the last rate is the first one divided by it.
+        cycle_momentum: whether the momentum (Adam's first beta) goes down and up meanwhile.
+        base_momentum: the momentum where the rate is highest.
+        max_momentum: the momentum at both ends.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["one_cycle"]
+    pct_start: Share = 0.3
+    anneal: Literal["cos", "linear"] = "cos"
+    div_factor: Annotated[float, Field(ge=1)] = 25.0
+    final_div_factor: Annotated[float, Field(ge=1)] = 10_000.0
+    cycle_momentum: bool = True
+    base_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.85
+    max_momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    warmup: WarmupSettings | None = None
+
+
+Schedule = Annotated[
+    ConstantSchedule
+    | PiecewiseSchedule
+    | StepSchedule
+    | MultiStepSchedule
+    | ExponentialSchedule
+    | CosineSchedule
+    | CosineRestartsSchedule
+    | OneCycleSchedule,
+    Field(discriminator="kind"),
+]
 
 
 class LossSettings(_Settings):
@@ -394,7 +564,7 @@ class CellSettings(_Settings):
     batch_size: Count
     epochs: Count
     optimizer: Optimizer
-    schedule: ScheduleSettings = ScheduleSettings()
+    schedule: Schedule = ConstantSchedule()
     loss: LossSettings = LossSettings()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -415,7 +585,12 @@ Clash = tuple[tuple[tuple[str, ...], ...], str]
 
 def _clashes(cell: CellSettings) -> list[Clash]:
     """Return the paths that do not go together, and why, with all values."""
-    return [*_data_clashes(cell), *_model_clashes(cell), *_step_clashes(cell)]
+    return [
+        *_data_clashes(cell),
+        *_model_clashes(cell),
+        *_step_clashes(cell),
+        *_schedule_clashes(cell),
+    ]
 
 
 def _data_clashes(cell: CellSettings) -> list[Clash]:
@@ -478,6 +653,70 @@ def _step_clashes(cell: CellSettings) -> list[Clash]:
     if isinstance(optimizer, SgdSettings) and optimizer.nesterov and optimizer.momentum == 0:
         paths = (("optimizer", "nesterov"), ("optimizer", "momentum"))
         message = "nesterov (true) needs momentum above 0, got momentum 0: write momentum: 0.9"
+        found.append((paths, message))
+    return found
+
+
+def _schedule_clashes(cell: CellSettings) -> list[Clash]:
+    return [*_length_clashes(cell), *_warmup_clashes(cell), *_rate_clashes(cell)]
+
+
+def _length_clashes(cell: CellSettings) -> list[Clash]:
+    """Refuse what would come after the last epoch."""
+    schedule, epochs = cell.schedule, cell.epochs
+    reach: dict[tuple[str, ...], int] = {}
+    if isinstance(schedule, StepSchedule):
+        reach = {("step_size",): schedule.step_size}
+    elif isinstance(schedule, MultiStepSchedule):
+        reach = {("milestones",): schedule.milestones[-1]}
+    elif isinstance(schedule, CosineRestartsSchedule):
+        reach = {("t_0",): schedule.t_0}
+    elif isinstance(schedule, PiecewiseSchedule):
+        reach = {("rates", epoch): int(epoch) for epoch in schedule.rates}
+    if schedule.warmup is not None and schedule.warmup.epochs is not None:
+        reach |= {("warmup", "epochs"): schedule.warmup.epochs}
+    return [
+        (
+            (("schedule", *path), ("epochs",)),
+            f"schedule.{path[0]} reaches epoch {last} and epochs is {epochs}: train longer, or "
+            "make the schedule shorter",
+        )
+        for path, last in reach.items()
+        if last > epochs
+    ]
+
+
+def _warmup_clashes(cell: CellSettings) -> list[Clash]:
+    warmup = cell.schedule.warmup
+    if warmup is None or (warmup.epochs is None) != (warmup.steps is None):
+        return []
+    epochs, steps = ("schedule", "warmup", "epochs"), ("schedule", "warmup", "steps")
+    if warmup.epochs is None:
+        return [((("schedule", "warmup"),), "needs epochs or steps, got neither: write epochs: 1")]
+    message = f"epochs ({warmup.epochs}) and steps ({warmup.steps}) cannot both be given: "
+    return [((steps, epochs), f"{message}delete one (or set it to null)")]
+
+
+def _rate_clashes(cell: CellSettings) -> list[Clash]:
+    schedule, optimizer = cell.schedule, cell.optimizer
+    found: list[Clash] = []
+    lowest = getattr(schedule, "min_lr", 0.0)
+    if lowest > optimizer.lr:
+        message = f"schedule.min_lr ({lowest:g}) must be at most optimizer.lr ({optimizer.lr:g})"
+        found.append(((("schedule", "min_lr"), ("optimizer", "lr")), f"{message}: make it smaller"))
+    if not isinstance(schedule, OneCycleSchedule) or not schedule.cycle_momentum:
+        return found
+    low, high = schedule.base_momentum, schedule.max_momentum
+    if low > high:
+        paths = (("schedule", "base_momentum"), ("schedule", "max_momentum"))
+        message = f"base_momentum ({low:g}) must be at most max_momentum ({high:g}): swap them"
+        found.append((paths, message))
+    if getattr(optimizer, "momentum", None) == 0:
+        paths = (("optimizer", "momentum"), ("schedule", "cycle_momentum"))
+        message = (
+            f"one_cycle moves the momentum between {low:g} and {high:g} and optimizer.momentum is "
+            "0: write momentum: 0.9, or cycle_momentum: false in the schedule"
+        )
         found.append((paths, message))
     return found
 

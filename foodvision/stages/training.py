@@ -196,6 +196,7 @@ def _run_epochs(
         site.labels(phase.train),
         settings=train_settings(phase),
         learning_rates=span.chain.learning_rates[span.first_epoch - 1 : span.last_epoch],
+        momenta=span.chain.momenta[span.first_epoch - 1 : span.last_epoch],
         first_epoch=span.first_epoch,
         snapshot=parent,
         optimizer_start=phase.start if span.begins_phase else None,

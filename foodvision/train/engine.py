@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -86,6 +86,18 @@ class EpochResult:
     diverged: bool
 
 
+class _Pace(NamedTuple):
+    """What one step's schedule says; without a momentum, the optimizer's own counts."""
+
+    lr: float
+    momentum: float | None
+
+
+def _pace(rates: Sequence[float], momenta: Sequence[float]) -> list[_Pace]:
+    values: Sequence[float | None] = momenta or [None] * len(rates)
+    return [_Pace(lr, momentum) for lr, momentum in zip(rates, values, strict=True)]
+
+
 def train_epochs(
     module: nn.Module,
     inputs: Inputs,
@@ -97,6 +109,7 @@ def train_epochs(
     snapshot: Snapshot | None,
     enter_train_mode: Callable[[nn.Module], None],
     optimizer_start: Literal["reset", "keep"] | None = None,
+    momenta: Sequence[Sequence[float]] = (),
     whole: nn.Module | None = None,
     snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
     inputs_at: Callable[[int], Inputs] | None = None,
@@ -121,6 +134,8 @@ def train_epochs(
         optimizer_start: where `snapshot` was taken with other settings: `reset` lets the optimizer
             begin afresh, `keep` lets it go on with what it knows of the parameters that it trained
             before. `None`: it goes on exactly as it was.
+        momenta: for every epoch to train, the momentum (Adam's first beta) of each of its steps;
+            where it is empty, the optimizer's own counts.
         whole: the module that `module` is a part of, with the same names: what snapshots are put
             back into. `None`: `module`.
         snapshot_names: given `module`, entries of `whole`'s state dict that a snapshot keeps.
@@ -146,7 +161,9 @@ def train_epochs(
     )
     if snapshot is not None:
         trainer.restore(snapshot, optimizer_start)
-    return trainer.run(learning_rates, first_epoch, enter_train_mode)
+    moved = momenta or [()] * len(learning_rates)
+    pace = [_pace(rates, values) for rates, values in zip(learning_rates, moved, strict=True)]
+    return trainer.run(pace, first_epoch, enter_train_mode)
 
 
 class _Trainer:
@@ -187,19 +204,19 @@ class _Trainer:
 
     def run(
         self,
-        learning_rates: Sequence[Sequence[float]],
+        paces: Sequence[Sequence[_Pace]],
         first_epoch: int,
         enter_train_mode: Callable[[nn.Module], None],
     ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
-        for epoch, rates in enumerate(learning_rates, start=first_epoch):
+        for epoch, pace in enumerate(paces, start=first_epoch):
             enter_train_mode(self._module)
             self._epoch = epoch
-            result = self._train_epoch(epoch, rates)
+            result = self._train_epoch(epoch, pace)
             yield result, self._snapshot_function(epoch)
             if result.diverged:
                 return
 
-    def _train_epoch(self, epoch: int, rates: Sequence[float]) -> EpochResult:
+    def _train_epoch(self, epoch: int, paces: Sequence[_Pace]) -> EpochResult:
         started = time.perf_counter()
         order = torch.randperm(
             len(self._labels), generator=epoch_generator(self._settings.seed, epoch, "shuffle")
@@ -211,18 +228,18 @@ class _Trainer:
             portable_dropout(self._module, seed, epoch),
         ):
             inputs = self._inputs_at(epoch)
-            for (indices, labels), rate in zip(self._batches(order), rates, strict=True):
-                self._step(inputs, indices, labels, rate, tally)
+            for (indices, labels), pace in zip(self._batches(order), paces, strict=True):
+                self._step(inputs, indices, labels, pace, tally)
         train_loss, train_accuracy, is_finite = tally.totals()
         return EpochResult(
             epoch=epoch,
             train_loss=train_loss,
             train_accuracy=train_accuracy,
             images=len(order),
-            steps=len(rates),
+            steps=len(paces),
             diverged=not (is_finite and self._has_finite_weights()),
             seconds=time.perf_counter() - started,
-            learning_rate=rates[-1],
+            learning_rate=paces[-1].lr,
         )
 
     def _batches(self, order: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
@@ -232,7 +249,7 @@ class _Trainer:
         return zip(indices, labels, strict=True)
 
     def _step(
-        self, inputs: Inputs, indices: np.ndarray, labels: Tensor, lr: float, tally: _EpochTally
+        self, inputs: Inputs, indices: np.ndarray, labels: Tensor, pace: _Pace, tally: _EpochTally
     ) -> None:
         """Take one optimizer step: the gradient of the mean loss over the batch."""
         images = len(indices)
@@ -242,7 +259,8 @@ class _Trainer:
             loss = self._loss(inputs.batch(indices[part]), labels[part], tally)
             (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
             begin += size
-        self._optimizer.lr = lr
+        self._optimizer.lr = pace.lr
+        self._optimizer.momentum = pace.momentum
         self._optimizer.step()
         self._optimizer.zero_grad()
 

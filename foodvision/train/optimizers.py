@@ -54,12 +54,14 @@ class Optimizer:
 
     Attributes:
         lr: learning rate of the next step; >= 0.
+        momentum: of the next step, for Adam the first beta; `None`: as in the settings.
     """
 
     def __init__(
         self, params: Sequence[torch.nn.Parameter], settings: OptimizerSettings, lr: float
     ) -> None:
         self.lr = lr
+        self.momentum: float | None = None
         self._params = tuple(params)
         self._settings = settings
         self._is_fused = all(param.device.type in _FUSED_DEVICES for param in params)
@@ -111,6 +113,9 @@ class Optimizer:
                 value.copy_(state[name])
         self._states[position] = fresh
 
+    def _momentum(self) -> float:
+        return self._settings.momentum if self.momentum is None else self.momentum
+
     def _begin(self, state: dict[str, Tensor], param: torch.nn.Parameter) -> dict[str, Tensor]:
         """Fill in the state before the first step, in the memory layout of the parameter."""
         if self._settings.kind == "sgd":
@@ -127,6 +132,8 @@ class Optimizer:
         self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]]
     ) -> None:
         beta1, beta2 = self._settings.betas
+        if self.momentum is not None:
+            beta1 = self.momentum
         adam(
             params,
             grads,
@@ -157,7 +164,7 @@ class Optimizer:
             foreach=False,
             fused=self._is_fused,
             weight_decay=self._settings.weight_decay,
-            momentum=self._settings.momentum,
+            momentum=self._momentum(),
             lr=self.lr,
             dampening=0.0,
             nesterov=self._settings.nesterov,

@@ -363,7 +363,7 @@ def test_settings_are_what_others_see_as_json(cells: Cells) -> None:
             "eps": 1e-8,
             "weight_decay": 0.0,
         },
-        "schedule": {"kind": "constant"},
+        "schedule": {"kind": "constant", "warmup": None},
         "loss": {"kind": "cross_entropy", "label_smoothing": 0.0},
         "seed": 42,
         "precision": "float32",

@@ -309,6 +309,8 @@ ACTS = [
     "base.optimizer.eps=1.0e-7",
     "base.optimizer.betas=[0.8, 0.9]",
     "base.optimizer={kind: sgd, lr: 0.001}",
+    "base.schedule={kind: one_cycle}",
+    "base.schedule={kind: constant, warmup: {steps: 2}}",
     "base.loss.label_smoothing=0.1",
     "base.model.dropout=0.3",
     "base.model.hidden=7",
@@ -353,6 +355,94 @@ def test_whatever_does_not_act_on_training_is_not(override: str) -> None:
     assert before.cells[0].chain.states[0] == after.cells[0].chain.states[0]
 
 
+def test_keys_are_those_of_earlier_versions() -> None:
+    """Whoever kept results finds them again: settings that came later act only where they are set.
+
+    These change with a stage's code version, and with nothing else.
+    """
+    kept = {
+        (): ("62c22c17377c7e47", "cfc0b3219025931e"),
+        ("base.optimizer={kind: sgd, lr: 0.1, momentum: 0.9}",): (
+            "20bea4f5deb972b9",
+            "86f632c6aa1fb4fc",
+        ),
+        ("base.augment=[{kind: horizontal_flip}]", "base.micro_batch=2"): (
+            "8685ade1fc3fe50c",
+            "95e32505fa94d9c1",
+        ),
+        ("base.model.freeze=none", "base.precision=bfloat16"): (
+            "600d8329257df11b",
+            "d5fdd1d7698d7d21",
+        ),
+    }
+    for overrides, expected in kept.items():
+        (cell,) = compiled(BASE, None, *overrides).cells
+        assert (cell.cell.cell_id, cell.final[:16]) == expected
+
+
+def shared_epochs(*schedules: str) -> int:
+    """Return how many leading epochs the cells of several schedules share."""
+    chains = [
+        compiled(BASE, None, f"base.schedule={one}").cells[0].chain.states for one in schedules
+    ]
+    return sum(len(set(states)) == 1 for states in zip(*chains, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shared"),
+    [
+        ("{kind: constant}", 5),
+        ("{kind: piecewise, rates: {3: 0.1, 5: 0.001}}", 2),
+        ("{kind: step, step_size: 3}", 3),
+        ("{kind: multi_step, milestones: [1, 4]}", 1),
+        ("{kind: cosine_restarts, t_0: 5}", 1),  # a cosine begins at the constant rate
+        ("{kind: cosine, interval: step}", 0),
+        ("{kind: one_cycle, cycle_momentum: false}", 0),
+        ("{kind: constant, warmup: {steps: 2}}", 0),
+    ],
+)
+def test_a_schedule_shares_the_epochs_whose_rates_are_those_of_the_constant_one(
+    schedule: str, shared: int
+) -> None:
+    assert shared_epochs("{kind: constant}", schedule) == shared
+
+
+def test_schedules_share_as_far_as_their_rates_do() -> None:
+    assert (
+        shared_epochs("{kind: step, step_size: 2}", "{kind: multi_step, milestones: [2, 3]}") == 3
+    )
+    assert (
+        shared_epochs("{kind: step, step_size: 2}", "{kind: step, step_size: 2, gamma: 0.2}") == 2
+    )
+
+
+def test_a_moved_momentum_is_part_of_the_key_of_every_epoch() -> None:
+    still, moved, other = (
+        compiled(BASE, None, f"base.schedule={{kind: one_cycle, {words}}}").cells[0].chain
+        for words in ("cycle_momentum: false", "max_momentum: 0.95", "max_momentum: 0.96")
+    )
+    assert still.learning_rates == moved.learning_rates == other.learning_rates
+    assert len({still.states[0], moved.states[0], other.states[0]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_prefix"),
+    [
+        ("{kind: step, step_size: 2}", True),
+        ("{kind: multi_step, milestones: [2, 4]}", True),
+        ("{kind: constant, warmup: {epochs: 1}}", True),
+        ("{kind: cosine}", False),
+        ("{kind: one_cycle}", False),
+    ],
+)
+def test_five_epochs_are_continued_where_the_schedule_does_not_know_the_end(
+    schedule: str, is_prefix: bool
+) -> None:
+    graph = compiled(grid("  epochs: [5, 10]\n"), None, f"base.schedule={schedule}")
+    five, ten = graph.cells
+    assert (five.final in ten.chain.states) is is_prefix
+
+
 def test_every_setting_is_on_one_of_the_two_lists() -> None:
     """A new setting that nobody put on a list would silently be forgotten by the keys."""
     listed = {override.partition("=")[0] for override in ACTS + DOES_NOT_ACT}
@@ -373,7 +463,8 @@ def test_every_setting_is_on_one_of_the_two_lists() -> None:
         "base.valid",  # all of them: through the images that are chosen
         "base.optimizer.kind",
         "base.loss.kind",
-        "base.schedule.kind",  # one kind so far
+        "base.schedule.kind",
+        "base.schedule.warmup",  # through the learning rates of every step
         "base.model.weights_sha256",  # a check; the digest that counts is the file's
         "base.transform.resize",
         "base.transform.resize_to",

@@ -123,10 +123,107 @@ LINES = [
         changed("kind: adam", "kind: adma"),
         "12:21: base.optimizer.kind: must be one of adam, adamw, sgd, got 'adma'; did you mean 'adam'?",
     ),
+    # schedules
     (
-        "schedule of a later version",
-        GOOD + "  schedule: {kind: cosine}\n",
-        "13:20: base.schedule.kind: must be constant, got 'cosine'",
+        "unknown schedule",
+        GOOD + "  schedule: {kind: kosine}\n",
+        "13:20: base.schedule.kind: must be one of constant, piecewise, step, multi_step, exponential, cosine, cosine_restarts, one_cycle, got 'kosine'; did you mean 'cosine'?",
+    ),
+    (
+        "schedule without a kind",
+        GOOD + "  schedule: {gamma: 0.1}\n",
+        "13:13: base.schedule.kind: is missing: add it, as in {kind: cosine}",
+    ),
+    (
+        "key of another schedule",
+        GOOD + "  schedule: {kind: one_cycle, step_size: 2}\n",
+        "13:31: base.schedule.step_size: kind 'one_cycle' has no such key; known: kind, pct_start, anneal, div_factor, final_div_factor, cycle_momentum, base_momentum, max_momentum, warmup",
+    ),
+    (
+        "step after the training",
+        GOOD + "  schedule: {kind: step, step_size: 6}\n",
+        "13:37: base.schedule.step_size: schedule.step_size reaches epoch 6 and epochs is 5: train longer, or make the schedule shorter",
+    ),
+    (
+        "milestone after the training",
+        GOOD + "  schedule: {kind: multi_step, milestones: [2, 4, 9]}\n",
+        "13:44: base.schedule.milestones: schedule.milestones reaches epoch 9 and epochs is 5: train longer, or make the schedule shorter",
+    ),
+    (
+        "milestones out of order",
+        GOOD + "  schedule: {kind: multi_step, milestones: [4, 2]}\n",
+        "13:44: base.schedule.milestones: must rise from one to the next, got [4, 2]: sort them",
+    ),
+    (
+        "no milestones",
+        GOOD + "  schedule: {kind: multi_step, milestones: []}\n",
+        "13:44: base.schedule.milestones: must have at least 1 entry, got []",
+    ),
+    (
+        "restart after the training",
+        GOOD + "  schedule: {kind: cosine_restarts, t_0: 8}\n",
+        "13:42: base.schedule.t_0: schedule.t_0 reaches epoch 8 and epochs is 5: train longer, or make the schedule shorter",
+    ),
+    (
+        "rate after the training",
+        GOOD + "  schedule: {kind: piecewise, rates: {3: 0.1, 7: 0.01}}\n",
+        "13:50: base.schedule.rates.7: schedule.rates reaches epoch 7 and epochs is 5: train longer, or make the schedule shorter",
+    ),
+    (
+        "rate of the first epoch",
+        GOOD + "  schedule: {kind: piecewise, rates: {1: 0.1}}\n",
+        "13:39: base.schedule.rates.1: must be an epoch from 2 to 1000000, got '1': the rate of epoch 1 is optimizer.lr",
+    ),
+    (
+        "rate of no epoch",
+        GOOD + "  schedule: {kind: piecewise, rates: {last: 0.1}}\n",
+        "13:39: base.schedule.rates.last: must be an epoch from 2 to 1000000, got 'last'",
+    ),
+    (
+        "no rate",
+        GOOD + "  schedule: {kind: piecewise, rates: {3: 0}}\n",
+        "13:42: base.schedule.rates.3: must be greater than 0, got 0",
+    ),
+    (
+        "rate that cannot come down",
+        GOOD + "  schedule: {kind: cosine, min_lr: 0.1}\n",
+        "13:36: base.schedule.min_lr: schedule.min_lr (0.1) must be at most optimizer.lr (0.001): make it smaller",
+    ),
+    (
+        "warm-up longer than the training",
+        GOOD + "  schedule: {kind: cosine, warmup: {epochs: 6}}\n",
+        "13:45: base.schedule.warmup.epochs: schedule.warmup reaches epoch 6 and epochs is 5: train longer, or make the schedule shorter",
+    ),
+    (
+        "warm-up in both units",
+        GOOD + "  schedule: {kind: cosine, warmup: {epochs: 1, steps: 9}}\n",
+        "13:55: base.schedule.warmup.steps: epochs (1) and steps (9) cannot both be given: delete one (or set it to null)",
+    ),
+    (
+        "warm-up of no length",
+        GOOD + "  schedule: {kind: cosine, warmup: {start_factor: 0.5}}\n",
+        "13:36: base.schedule.warmup: needs epochs or steps, got neither: write epochs: 1",
+    ),
+    (
+        "warm-up from nothing",
+        GOOD + "  schedule: {kind: cosine, warmup: {epochs: 1, start_factor: 0}}\n",
+        "13:62: base.schedule.warmup.start_factor: must be greater than 0, got 0",
+    ),
+    (
+        "one cycle without a momentum to move",
+        changed("{kind: adam, lr: 1e-3}", "{kind: sgd, lr: 0.1}")
+        + "  schedule: {kind: one_cycle}\n",
+        "12:14: base.optimizer.momentum: one_cycle moves the momentum between 0.85 and 0.95 and optimizer.momentum is 0: write momentum: 0.9, or cycle_momentum: false in the schedule",
+    ),
+    (
+        "momenta the wrong way round",
+        GOOD + "  schedule: {kind: one_cycle, base_momentum: 0.99}\n",
+        "13:46: base.schedule.base_momentum: base_momentum (0.99) must be at most max_momentum (0.95): swap them",
+    ),
+    (
+        "schedule too long for one of several cells",
+        GOOD + "  schedule: {kind: step, step_size: 4}\ngrid: {epochs: [5, 3]}\n",
+        "14:20: grid.epochs[1]: schedule.step_size reaches epoch 4 and epochs is 3: train longer, or make the schedule shorter",
     ),
     (
         "unknown data set",

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,9 +11,7 @@ from torch.nn import functional
 from foodvision.errors import TrainingError
 from foodvision.plan.schedules import batch_sizes
 from foodvision.train.determinism import deterministic
-from foodvision.train.dropout import drop
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
-from foodvision.train.generators import epoch_generator, epoch_seed
 from tests.train.toys import (
     CLASSES,
     IMAGES,
@@ -32,12 +29,6 @@ if TYPE_CHECKING:
 
     from foodvision.train.optimizers import OptimizerSettings
 
-PLAIN = {
-    "adam": lambda params: torch.optim.Adam(params, betas=(0.8, 0.99), weight_decay=0.01),
-    "adamw": lambda params: torch.optim.AdamW(params, weight_decay=0.05),
-    "sgd": lambda params: torch.optim.SGD(params, weight_decay=0.01),
-    "momentum": lambda params: torch.optim.SGD(params, momentum=0.9, nesterov=True),
-}
 RATES = [[0.01, 0.02, 0.0, 0.03, 0.005], [0.004, 0.003, 0.002, 0.001, 0.0005]]
 
 
@@ -61,48 +52,6 @@ def _epochs(
         "enter_train_mode": nn.Module.train,
     }
     return train_epochs(module, inputs, labels, **(defaults | arguments))
-
-
-def _plain_loop(
-    network: nn.Sequential, optimizer: torch.optim.Optimizer
-) -> list[tuple[float, float]]:
-    """What a tutorial writes, with the engine's order and seeds; means over images."""
-    inputs, labels = toy_data()
-    found = []
-    for epoch, rates in enumerate(RATES, start=1):
-        network.train()
-        order = torch.randperm(IMAGES, generator=epoch_generator(5, epoch, "shuffle"))
-        bits = np.random.SFC64(epoch_seed(5, epoch, "dropout"))
-        loss_sum, correct = 0.0, 0
-        for rows, lr in zip(order.split([8, 8, 8, 8, 9]), rates, strict=True):
-            features = drop(network[:6](inputs.rows[rows]), 0.3, bits)
-            logits = network[7](features)
-            loss = functional.cross_entropy(logits, labels[rows], label_smoothing=0.1)
-            optimizer.zero_grad()
-            loss.backward()
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.step()
-            loss_sum += loss.item() * len(rows)
-            correct += int((logits.argmax(1) == labels[rows]).sum())
-        found.append((loss_sum / IMAGES, correct / IMAGES))
-    return found
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_training_is_what_a_plain_loop_does(optimizer: str) -> None:
-    plain = toy_network()
-    expected = _plain_loop(plain, PLAIN[optimizer](plain.parameters()))
-    network = toy_network()
-    results = train_toy(network, optimizer=optimizer, last_epoch=2, rates=RATES)[0]
-    assert [result.train_loss for result in results] == pytest.approx(
-        [loss for loss, _ in expected], abs=1e-6
-    )
-    assert [result.train_accuracy for result in results] == [accuracy for _, accuracy in expected]
-    expected_weights = dict(plain.named_parameters())
-    for name, weight in network.named_parameters():
-        if name != "1.bias":  # BatchNorm follows: its gradient is rounding, which Adam enlarges
-            torch.testing.assert_close(weight, expected_weights[name], atol=1e-5, rtol=1e-4)
 
 
 def test_results_say_what_was_done() -> None:

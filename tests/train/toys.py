@@ -77,6 +77,7 @@ def train_toy(
     last_epoch: int,
     snapshot: Snapshot | None = None,
     rates: Sequence[Sequence[float]] | None = None,
+    momenta: Sequence[Sequence[float]] = (),
     **settings: Any,
 ) -> tuple[list[EpochResult], Snapshot]:
     """Train on the toy data; return every result and the last snapshot."""
@@ -89,6 +90,7 @@ def train_toy(
         labels,
         settings=TrainSettings(optimizer=OPTIMIZERS[optimizer], **chosen),
         learning_rates=rates or [given] * (last_epoch - first_epoch + 1),
+        momenta=momenta,
         first_epoch=first_epoch,
         snapshot=snapshot,
         enter_train_mode=nn.Module.train,
