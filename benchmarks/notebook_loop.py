@@ -1,7 +1,9 @@
 """The other side of `grid_vs_loop.py`: a grid as a good notebook trains it, cell by cell.
 
 ImageFolder, a DataLoader with a worker per core, the frozen backbone in eval mode under no_grad,
-the test set after every epoch, TensorBoard, saved weights. Nothing here knows FoodVision.
+the test set after every epoch, TensorBoard, saved weights. The work is a notebook's; only the
+random numbers (the new head, the order of the images, dropout) are drawn as FoodVision draws them,
+so that the accuracies can be held against each other, image by image.
 """
 
 from __future__ import annotations
@@ -11,15 +13,23 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torchvision
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
+
+from foodvision.models.architectures import make_head_layer, seeded
+from foodvision.plan.schedules import batch_sizes
+from foodvision.train.dropout import portable_dropout
+from foodvision.train.generators import epoch_generator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
@@ -43,7 +53,8 @@ def train_cell(cell: dict[str, Any], out: Path) -> dict[str, Any]:
     writer = SummaryWriter(str(out / "runs" / name))
     started, images, accuracy = time.perf_counter(), 0, 0.0
     for epoch in range(cell["epochs"]):
-        loss, count = train_epoch(model, train, optimizer, cell)
+        with portable_dropout(model, cell["seed"], epoch + 1):
+            loss, count = train_epoch(model, train, optimizer, cell)
         accuracy = evaluate(model, test)
         writer.add_scalars("accuracy", {"test": accuracy}, epoch)
         writer.add_scalars("loss", {"train": loss}, epoch)
@@ -62,12 +73,29 @@ def make_loader(cell: dict[str, Any], split: str) -> DataLoader[Any]:
         steps += [v2.RandomCrop(size, padding=size // 8), v2.RandomHorizontalFlip()]
     steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     dataset = ImageFolder(Path(cell["folder"]) / split, v2.Compose(steps))
-    return DataLoader(
-        dataset,
-        batch_size=cell["batch_size"],
-        shuffle=split == "train",
-        num_workers=os.cpu_count() or 1,
-    )
+    workers = os.cpu_count() or 1
+    if split == "test":
+        return DataLoader(dataset, batch_size=cell["batch_size"], num_workers=workers)
+    batches = EpochBatches(len(dataset), cell["batch_size"], cell["seed"])
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers)
+
+
+class EpochBatches(Sampler[list[int]]):
+    """All images once per epoch, in an order of its own."""
+
+    def __init__(self, images: int, batch_size: int, seed: int) -> None:
+        self._sizes = list(batch_sizes(images, batch_size))
+        self._seed = seed
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        self._epoch += 1
+        generator = epoch_generator(self._seed, self._epoch, "shuffle")
+        order = torch.randperm(sum(self._sizes), generator=generator)
+        return (part.tolist() for part in order.split(self._sizes))
 
 
 def make_model(cell: dict[str, Any]) -> nn.Module:
@@ -77,14 +105,11 @@ def make_model(cell: dict[str, Any]) -> nn.Module:
         model.load_state_dict(torch.load(cell["weights"], weights_only=True))
     for parameter in frozen_part(model, cell["freeze"]).parameters():
         parameter.requires_grad = False
+    head = "fc" if cell["arch"].startswith("resnet") else "classifier.1"
+    with seeded(cell["seed"], "head"):
+        model.set_submodule(head, make_head_layer(model.get_submodule(head), cell["classes"]))
     if cell["arch"].startswith("squeezenet"):
-        model.classifier[1] = nn.Conv2d(512, cell["classes"], kernel_size=1)  # type: ignore[index]
         model.num_classes = cell["classes"]
-    elif cell["arch"].startswith("resnet"):
-        model.fc = nn.Linear(model.fc.in_features, cell["classes"])  # type: ignore[union-attr,arg-type]
-    else:
-        last = model.classifier[-1]  # type: ignore[index]
-        model.classifier[-1] = nn.Linear(last.in_features, cell["classes"])  # type: ignore[index]
     return model
 
 
