@@ -50,7 +50,7 @@ class Gallery:
         return paths if all(path.is_file() for path in paths.values()) else None
 
     def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-        """Draw the ranking, and the best model's curves, mistakes and predictions."""
+        """Draw the ranking, and of the best model curves, mistakes, predictions, reliability."""
         from foodvision.report import pictures
 
         paths = self._picture_paths()
@@ -70,6 +70,7 @@ class Gallery:
             title=best["label"],
             subtitle=_sentence(wrong, len(found)),
         )
+        self._draw_reliability(best, paths["reliability"])
         write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
 
@@ -78,7 +79,7 @@ class Gallery:
         return self.home.reports / self.plan.name
 
     def _picture_paths(self) -> dict[str, Path]:
-        names = ("ranking", "learning curves", "confusion matrix", "predictions")
+        names = ("ranking", "learning curves", "confusion matrix", "predictions", "reliability")
         return {name: self._folder / f"{name.replace(' ', '_')}.png" for name in names}
 
     def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
@@ -101,6 +102,28 @@ class Gallery:
             for row in ranked
             for split in ("train", "test")
         ]
+
+    def _draw_reliability(self, best: Mapping[str, Any], path: Path) -> None:
+        from foodvision.report.pictures import Calibrated, ReliabilityBar, reliability_diagram
+
+        bars: dict[bool, list[ReliabilityBar]] = {False: [], True: []}
+        for found in reading.reliability(self.home.warehouse, best["result_key"]):
+            bars[found.is_calibrated].append(
+                ReliabilityBar(
+                    found.lower, found.upper, found.images, found.confidence, found.accuracy
+                )
+            )
+        metrics = reading.metrics(self.home.warehouse, best["result_key"]).get("test")
+        calibrated = None
+        if metrics and metrics.temperature is not None and metrics.calibrated_error is not None:
+            calibrated = Calibrated(bars[True], metrics.temperature, metrics.calibrated_error)
+        reliability_diagram(
+            bars[False],
+            path,
+            title=f"Reliability of {best['label']}",
+            error=metrics.calibration_error if metrics else None,
+            calibrated=calibrated,
+        )
 
     def _images(self, found: Sequence[reading.Prediction]) -> list[Any]:
         from foodvision.report.pictures import PredictedImage

@@ -82,7 +82,7 @@ def _collect(paths: Sequence[Path], home: Home, *, known: set[str]) -> Records:
                 error,
             )
             continue
-        known |= {row["result_key"] for row in records.rows["epochs"]}
+        known |= {row["result_key"] for row in records.rows["metrics"]}
         together.extend(records)
     return together
 

@@ -19,6 +19,7 @@ from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
 from foodvision.errors import StoreError
 from foodvision.plan.graph import score_key
+from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run_records(
     Args:
         events: the run's journal.
         store: where its stages lie.
-        known_results: result keys whose epochs and predictions are loaded already.
+        known_results: result keys whose rows (epochs, predictions, metrics) are loaded already.
     """
     records = Records()
     if not events:
@@ -128,6 +129,11 @@ class _ResultReader:
             dataset = self.dataset(scored["dataset"])
             self._selections[identity] = select(dataset, scored["part"], **share)
         return self._selections[identity]
+
+    def outputs(self, scored: Event) -> Outputs:
+        """Return what a score holds of its images."""
+        logits = read_logits(self.store.get("score", scored["key"]))
+        return Outputs(logits, self.dataset(scored["dataset"]), self.selection(scored))
 
     def seconds_per_row(self, kind: str, recipe: str) -> float:
         """Return the mean seconds that a row of a recipe took when it was computed."""
@@ -364,12 +370,11 @@ def _seconds_paid(events: Sequence[Event]) -> dict[str, float]:
 def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultReader) -> None:
     result_key = plan["result_key"]
     records.add("epochs", *_epoch_rows(cell_id, plan, reader))
-    scored = plan["scores"]["test"]
-    dataset, selection = reader.dataset(scored["dataset"]), reader.selection(scored)
-    logits = read_logits(reader.store.get("score", scored["key"]))
+    outputs = {part: reader.outputs(scored) for part, scored in plan["scores"].items()}
     identity = {"result_key": result_key, "cell_id": cell_id}
-    records.add("predictions", *_prediction_rows(identity, logits, dataset, selection))
-    records.add("class_metrics", *_class_rows(identity, logits, dataset, selection))
+    records.add("predictions", *prediction_rows(identity, outputs["test"]))
+    records.add("class_metrics", *class_rows(identity, outputs["test"]))
+    records.add("metrics", *metric_rows(identity, outputs))
 
 
 def read_logits(score: Entry) -> np.ndarray:
@@ -415,56 +420,6 @@ def scored_epochs(
         for row in _score_entry(store, held, images_digest).notes["rows"]:
             found[row["epoch"]] = row
     return found
-
-
-def _prediction_rows(
-    identity: Row, logits: np.ndarray, dataset: Dataset, selection: Selection
-) -> list[Row]:
-    import torch
-
-    from foodvision.evaluate.metrics import judge_logits
-
-    verdicts = judge_logits(torch.from_numpy(logits), torch.from_numpy(selection.labels))
-    paths = dataset.table.column("path").to_pylist()
-    return [
-        identity
-        | {
-            "position": position,
-            "dataset_key": dataset.key,
-            "path": paths[row],
-            "image_sha256": selection.sha256[position],
-            "true_class": dataset.classes[selection.labels[position]],
-            "predicted_class": dataset.classes[verdicts.predicted[position]],
-            "probability": float(verdicts.probability[position]),
-            "true_probability": float(verdicts.true_probability[position]),
-            "is_correct": bool(verdicts.is_correct[position]),
-            "logits": logits[position].tolist(),
-        }
-        for position, row in enumerate(selection.rows)
-    ]
-
-
-def _class_rows(
-    identity: Row, logits: np.ndarray, dataset: Dataset, selection: Selection
-) -> list[Row]:
-    import torch
-
-    from foodvision.evaluate.metrics import class_metrics
-
-    found = class_metrics(
-        torch.from_numpy(logits), torch.from_numpy(selection.labels), dataset.classes
-    )
-    return [
-        identity
-        | {
-            "class_name": metrics.class_name,
-            "precision": metrics.precision,
-            "recall": metrics.recall,
-            "f1": metrics.f1,
-            "support": metrics.support,
-        }
-        for metrics in found
-    ]
 
 
 def _json(value: Any) -> str:

@@ -88,6 +88,72 @@ class ClassMetric:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """How one model does on one split, as a whole; shares and errors in [0, 1].
+
+    Attributes:
+        result_key: the result.
+        split: valid or test.
+        images: scored ones.
+        loss: mean over them; None where it is not finite.
+        accuracy: share classified rightly.
+        top_k: 5, or one less than there are classes.
+        top_k_accuracy: share whose class is among the k most probable.
+        precision_macro: plain mean over classes, as recall_macro and f1_macro.
+        recall_macro: see precision_macro.
+        f1_macro: see precision_macro.
+        precision_weighted: weighted by images, as recall_weighted and f1_weighted.
+        recall_weighted: see precision_weighted.
+        f1_weighted: see precision_weighted.
+        calibration_error: expected calibration error; None where the model diverged.
+        temperature: fitted on the validation images; None where none were set aside.
+        calibrated_error: at that temperature.
+        calibrated_loss: at that temperature.
+    """
+
+    result_key: str
+    split: str
+    images: int
+    loss: float | None
+    accuracy: float
+    top_k: int
+    top_k_accuracy: float
+    precision_macro: float
+    recall_macro: float
+    f1_macro: float
+    precision_weighted: float
+    recall_weighted: float
+    f1_weighted: float
+    calibration_error: float | None
+    temperature: float | None
+    calibrated_error: float | None
+    calibrated_loss: float | None
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Test images to whose predicted class a model gives about the same probability.
+
+    Attributes:
+        result_key: the result.
+        is_calibrated: probabilities are at the temperature of the result.
+        lower: they are above this.
+        upper: and at most this.
+        images: at least 1.
+        confidence: their mean probability.
+        accuracy: share of the images classified rightly.
+    """
+
+    result_key: str
+    is_calibrated: bool
+    lower: float
+    upper: float
+    images: int
+    confidence: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One execution of a plan; times in UTC, `finished_at` None while it runs or was killed."""
 
@@ -103,7 +169,7 @@ class Run:
     device: str | None
 
 
-_Record = TypeVar("_Record", CurvePoint, Prediction, ClassMetric, Run)
+_Record = TypeVar("_Record", CurvePoint, Prediction, ClassMetric, Metrics, ReliabilityBin, Run)
 
 
 def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
@@ -119,6 +185,17 @@ def predictions(path: Path, result_key: str) -> list[Prediction]:
 def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:
     """Return precision, recall, F1 and support of each class, by name."""
     return _read(path, "class_metrics", ClassMetric, {"result_key": result_key})
+
+
+def metrics(path: Path, result_key: str) -> dict[str, Metrics]:
+    """Return the metrics of a result, by split."""
+    found = _read(path, "metrics", Metrics, {"result_key": result_key})
+    return {each.split: each for each in found}
+
+
+def reliability(path: Path, result_key: str) -> list[ReliabilityBin]:
+    """Return the bins of a result that hold images, by probability, the raw ones first."""
+    return _read(path, "reliability", ReliabilityBin, {"result_key": result_key})
 
 
 def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
@@ -138,7 +215,7 @@ def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str |
 
 
 def known_results(path: Path) -> frozenset[str]:
-    """Return the keys of all results whose epochs are loaded, for whoever loads next.
+    """Return the keys of all results whose rows are loaded, for whoever loads next.
 
     None where there is no file yet, or one of another version: loading upgrades an older file (and
     refuses a newer one), and loads its results once more, which changes nothing.

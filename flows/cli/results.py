@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,11 @@ from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
 from foodvision.errors import PlanError, WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from foodvision.evaluate.photos import PhotoAnswers
     from foodvision.plan.schema import Plan
+    from warehouse import reading
 
 Row = dict[str, Any]
 
@@ -42,6 +44,12 @@ _RANKED_BY = {
 _FINISHED = "completed"
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
+_MISTAKES = 3
+_MISTAKE_KEYS = (
+    "path", "true_class", "predicted_class", "probability", "true_probability", "image_sha256"
+)  # fmt: skip
+_MOST_CLASSES = 12
+_WORST_CLASSES = 5
 
 PlanOrName = Annotated[
     str | None, typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: all.")
@@ -67,7 +75,9 @@ def register(app: typer.Typer) -> None:
             "\b\nExample:\n"
             "  $ foodvision best plans/demo.yaml\n"
             "  mlp · sgd · 10 epochs   (plan demo, ranked by valid.accuracy)\n"
-            "  test accuracy 0.9712 on 451 images (95 %: 0.9513 to 0.9831)"
+            "  test accuracy 0.9712 on 451 images (95 %: 0.9513 to 0.9831)\n"
+            "  macro F1 0.9710, weighted F1 0.9711, top-5 accuracy 0.9978\n"
+            "  calibration error 0.0213, 0.0121 at temperature 1.31"
         )
     )(best)
     app.command(
@@ -112,20 +122,21 @@ def best(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Show the winner: how good and how sure, its file, its pictures."""
+    """Show the winner: how good and how sure, its classes and mistakes, its file, its pictures."""
     from foodvision.store import Store
     from tasks.gallery import Gallery
 
     found = _find_plan(plan, overrides or ())
     leaderboard = _leaderboard(found)
     row = _winner(leaderboard)
-    images = _scored_images(row["result_key"])
+    details = _details(row["result_key"])
+    images = len(details.predictions)
     low, high = wilson_interval(row["test_accuracy"], images)
     gallery = Gallery(found, current_home(), Store(current_home().store))
     pictures = [str(path) for path in gallery.show(leaderboard).values()]
     if as_json:
         sure = {"test_images": images, "test_accuracy_low": low, "test_accuracy_high": high}
-        tables.print_json({**row, **sure, "pictures": pictures})
+        tables.print_json({**row, **sure, **details.to_json(), "pictures": pictures})
         return
     tables.say(f"{row['label']}   (plan {row['plan']}, ranked by {found.rank.by.value})")
     tables.say(
@@ -134,6 +145,7 @@ def best(
     )
     if row["std"] is not None:
         tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
+    _say_details(details)
     tables.say(f"model: {row['model_path'] or 'not saved'}")
     for path in pictures:
         tables.say(f"picture: {path}")
@@ -303,17 +315,82 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + rest
 
 
-def _scored_images(result_key: str) -> int:
-    import warehouse
+@dataclass(frozen=True)
+class _Details:
+    """What is known of one result beside its row of the leaderboard."""
 
+    metrics: Mapping[str, reading.Metrics]
+    classes: Sequence[reading.ClassMetric]
+    predictions: Sequence[reading.Prediction]
+
+    @property
+    def mistakes(self) -> list[reading.Prediction]:
+        """Return the wrongly classified images, the surest mistake first."""
+        wrong = [each for each in self.predictions if not each.is_correct]
+        return sorted(wrong, key=lambda each: -each.probability)
+
+    def to_json(self) -> Row:
+        mistakes = [
+            {name: getattr(each, name) for name in _MISTAKE_KEYS}
+            for each in self.mistakes[:_MISTAKES]
+        ]
+        return {
+            "metrics": {split: asdict(found) for split, found in self.metrics.items()},
+            "classes": [asdict(each) for each in self.classes],
+            "mistakes": mistakes,
+        }
+
+
+def _details(result_key: str) -> _Details:
+    from warehouse import reading
+
+    path = current_home().warehouse
     with _translated():
-        found = warehouse.query(
-            current_home().warehouse,
-            "select count(*) as images from predictions where result_key = ?",
-            [result_key],
+        return _Details(
+            reading.metrics(path, result_key),
+            reading.class_metrics(path, result_key),
+            reading.predictions(path, result_key),
         )
-    images: int = found.column("images")[0].as_py()
-    return images
+
+
+def _say_details(details: _Details) -> None:
+    """Print averages, calibration, classes and the surest mistakes."""
+    metrics = details.metrics.get("test")
+    if metrics is not None:
+        tables.say(
+            f"macro F1 {metrics.f1_macro:.4f}, weighted F1 {metrics.f1_weighted:.4f}, "
+            f"top-{metrics.top_k} accuracy {metrics.top_k_accuracy:.4f}"
+        )
+        tables.say(_calibration(metrics))
+    tables.say("")
+    shown = list(details.classes)
+    if len(shown) > _MOST_CLASSES:
+        shown = sorted(shown, key=lambda each: each.f1)[:_WORST_CLASSES]
+        tables.say(f"the {_WORST_CLASSES} hardest of {len(details.classes)} classes:")
+    columns = (
+        tables.Column("Class", "class_name"),
+        *(
+            tables.Column(title, key, tables.share, is_number=True)
+            for title, key in (("Precision", "precision"), ("Recall", "recall"), ("F1", "f1"))
+        ),
+        tables.Column("Images", "support", tables.number, is_number=True),
+    )
+    tables.print_rows([asdict(each) for each in shown], columns, as_json=False, empty="")
+    for each in details.mistakes[:_MISTAKES]:
+        tables.say(
+            f"sure and wrong: {each.path}: {each.predicted_class} {each.probability:.4f}, "
+            f"true {each.true_class} {each.true_probability:.4f}"
+        )
+    tables.say("")
+
+
+def _calibration(metrics: reading.Metrics) -> str:
+    if metrics.calibration_error is None:
+        return "calibration error: none, the model diverged"
+    text = f"calibration error {metrics.calibration_error:.4f}"
+    if metrics.temperature is None or metrics.calibrated_error is None:
+        return f"{text}; no validation images to fit a temperature on"
+    return f"{text}, {metrics.calibrated_error:.4f} at temperature {metrics.temperature:.2f}"
 
 
 def _draw(answers: PhotoAnswers, path: Path) -> Path | None:

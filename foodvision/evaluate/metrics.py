@@ -54,6 +54,15 @@ class ClassMetrics:
     support: int
 
 
+@dataclass(frozen=True)
+class AverageMetrics:
+    """Means of precision, recall and F1 over classes, each in [0, 1]."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
 @dataclass(frozen=True, eq=False)
 class Verdicts:
     """What a model says of each image; arrays of one entry per image, in order.
@@ -125,6 +134,50 @@ def class_metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
     ]
 
 
+def macro_average(classes: Sequence[ClassMetrics]) -> AverageMetrics:
+    """Return plain means over classes: a rare class counts as much as a frequent one."""
+    return _average(classes, [1] * len(classes))
+
+
+def weighted_average(classes: Sequence[ClassMetrics]) -> AverageMetrics:
+    """Return means over classes weighted by their images; recall is then the accuracy."""
+    return _average(classes, [each.support for each in classes])
+
+
+def _average(classes: Sequence[ClassMetrics], weights: Sequence[int]) -> AverageMetrics:
+    def mean(values: Sequence[float]) -> float:
+        return float(np.average(values, weights=weights))
+
+    return AverageMetrics(
+        precision=mean([each.precision for each in classes]),
+        recall=mean([each.recall for each in classes]),
+        f1=mean([each.f1 for each in classes]),
+    )
+
+
+def usual_k(classes: int) -> int:
+    """Return the k of top-k for so many classes: 5, or less than all where there are few."""
+    return max(1, min(5, classes - 1))
+
+
+def top_k_accuracy(logits: Tensor, labels: Tensor, *, k: int) -> float:
+    """Return the share of images whose label is among the k highest logits, in [0, 1].
+
+    Of equal logits those of the first classes are the higher ones, as everywhere here.
+
+    Args:
+        logits: float [N, C]; N >= 1.
+        labels: int64 [N], class indices in [0, C).
+        k: >= 1.
+
+    Raises:
+        DataError: the shapes do not fit, or a label is no class.
+    """
+    _check_shapes(logits, labels)
+    ranked = _ranked(logits)[:, :k]
+    return float((ranked == labels.cpu().numpy()[:, None]).any(axis=1).mean())
+
+
 def confusion_matrix(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> np.ndarray:
     """Count images by true class (rows) and predicted class (columns).
 
@@ -190,7 +243,7 @@ def top_classes(
     """
     _check_names(logits, classes)
     shares = probabilities(logits)
-    ranked = np.argsort(-logits.detach().cpu().numpy(), axis=1, kind="stable")[:, :count]
+    ranked = _ranked(logits)[:, :count]
     return [
         tuple(ClassProbability(classes[column], float(row[column])) for column in columns)
         for row, columns in zip(shares, ranked, strict=True)
@@ -200,6 +253,12 @@ def top_classes(
 def _predicted(logits: Tensor) -> np.ndarray:
     indices: np.ndarray = logits.detach().cpu().argmax(dim=1).numpy()
     return indices
+
+
+def _ranked(logits: Tensor) -> np.ndarray:
+    """Return int64 [N, C], class indices from the highest logit to the lowest."""
+    order: np.ndarray = np.argsort(-logits.detach().cpu().numpy(), axis=1, kind="stable")
+    return order
 
 
 def _check_shapes(logits: Tensor, labels: Tensor, classes: Sequence[str] | None = None) -> None:

@@ -11,15 +11,19 @@ from foodvision.report.predictions import (
     prediction_grid,
 )
 from foodvision.report.ranking import RankedBar, ranking_bars
+from foodvision.report.reliability import Calibrated, ReliabilityBar, reliability_diagram
 
 __all__ = [
+    "Calibrated",
     "Curve",
     "PhotoPrediction",
     "PredictedImage",
     "RankedBar",
+    "ReliabilityBar",
     "confusion_matrix",
     "learning_curves",
     "photo_predictions",
     "prediction_grid",
     "ranking_bars",
+    "reliability_diagram",
 ]

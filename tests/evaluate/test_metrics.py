@@ -17,9 +17,13 @@ from foodvision.evaluate.metrics import (
     class_metrics,
     confusion_matrix,
     judge_logits,
+    macro_average,
     probabilities,
     score_logits,
     top_classes,
+    top_k_accuracy,
+    usual_k,
+    weighted_average,
 )
 
 CLASSES = ("ピザ", "ステーキ", "寿司")
@@ -76,6 +80,46 @@ def test_class_metrics() -> None:
     assert sushi == ClassMetrics("寿司", 0.0, 0.0, 0.0, 0)
 
 
+def test_averages_over_classes_are_those_of_scikit_learn() -> None:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    found = class_metrics(LOGITS, LABELS, CLASSES)
+    predicted = LOGITS.argmax(dim=1).numpy()
+    for mean, average in ((macro_average, "macro"), (weighted_average, "weighted")):
+        expected = precision_recall_fscore_support(
+            LABELS.numpy(), predicted, labels=[0, 1, 2], average=average, zero_division=0
+        )
+        ours = mean(found)
+        assert (ours.precision, ours.recall, ours.f1) == pytest.approx(expected[:3])
+
+
+def test_weighted_recall_is_the_accuracy() -> None:
+    recall = weighted_average(class_metrics(LOGITS, LABELS, CLASSES)).recall
+    assert recall == pytest.approx(score_logits(LOGITS, LABELS).accuracy)
+
+
+@pytest.mark.parametrize(("k", "share"), [(1, 5 / 6), (2, 5 / 6), (3, 1.0), (9, 1.0)])
+def test_top_k(k: int, share: float) -> None:
+    """The one wrong image calls a pizza steak, then sushi."""
+    assert top_k_accuracy(LOGITS, LABELS, k=k) == pytest.approx(share)
+
+
+def test_top_k_equals_that_of_scikit_learn() -> None:
+    from sklearn.metrics import top_k_accuracy_score
+
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 8, generator=generator)
+    labels = torch.randint(8, (50,), generator=generator)
+    for k in (1, 2, 5, 7):
+        expected = top_k_accuracy_score(labels.numpy(), logits.numpy(), k=k, labels=range(8))
+        assert top_k_accuracy(logits, labels, k=k) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("classes", "k"), [(1, 1), (2, 1), (3, 2), (5, 4), (6, 5), (101, 5)])
+def test_usual_k_is_less_than_all(classes: int, k: int) -> None:
+    assert usual_k(classes) == k
+
+
 def test_confusion_has_true_classes_in_rows() -> None:
     counts = confusion_matrix(LOGITS, LABELS, CLASSES)
     assert counts.tolist() == [[3, 1, 0], [0, 2, 0], [0, 0, 0]]
@@ -114,7 +158,9 @@ def test_of_equals_the_first_class_is_predicted_everywhere() -> None:
     assert score_logits(logits, torch.tensor([1])).accuracy == 1
 
 
-@pytest.mark.parametrize("function", [score_logits, judge_logits])
+@pytest.mark.parametrize(
+    "function", [score_logits, judge_logits, lambda *given: top_k_accuracy(*given, k=2)]
+)
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [

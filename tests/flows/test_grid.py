@@ -99,6 +99,23 @@ def test_accuracy_of_the_leaderboard_is_that_of_its_predictions(
         assert row["told"] == pytest.approx(row["counted"], abs=1e-12)
 
 
+def test_metrics_are_those_of_the_predictions(first: tuple[Home, RunOutcome]) -> None:
+    home, outcome = first
+    assert rows(home, "select distinct split, top_k, temperature from metrics") == [
+        {"split": "test", "top_k": 2, "temperature": None}
+    ]
+    bins = rows(
+        home,
+        "select result_key, sum(images * abs(confidence - accuracy)) / sum(images) as error "
+        "from reliability where not is_calibrated group by result_key",
+    )
+    errors = {row["result_key"]: row["error"] for row in bins}
+    assert len(errors) == 4
+    for row in outcome.leaderboard:
+        assert row["test_calibration_error"] == pytest.approx(errors[row["result_key"]], abs=1e-6)
+        assert row["test_top_k_accuracy"] >= row["test_accuracy"]
+
+
 def test_shared_seconds_are_paid_once(first: tuple[Home, RunOutcome]) -> None:
     home, _ = first
     (paid,) = rows(home, "select sum(seconds_paid) as seconds from cell_runs")
@@ -135,6 +152,7 @@ def test_pictures_and_tensorboard_files_are_there(first: tuple[Home, RunOutcome]
         "ranking",
         "learning curves",
         "confusion matrix",
+        "reliability",
         "predictions",
     }
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in outcome.pictures.values())

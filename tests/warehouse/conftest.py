@@ -130,6 +130,25 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "f1": (_REAL, 0.5),
         "support": (_COUNT, 25),
     },
+    "metrics": {
+        "result_key": (_TEXT, "result-1"),
+        "split": (_TEXT, "test"),
+        "cell_id": (_TEXT, "cell-1"),
+        "images": (_COUNT, 75),
+        "loss": (_REAL, 0.5),
+        "accuracy": (_REAL, 0.75),
+        "top_k": (_COUNT, 1),
+        "top_k_accuracy": (_REAL, 0.75),
+        **{
+            f"{name}_{mean}": (_REAL, 0.75)
+            for mean in ("macro", "weighted")
+            for name in ("precision", "recall", "f1")
+        },
+        "calibration_error": (_REAL, 0.1),
+        "temperature": (_REAL, None),
+        "calibrated_error": (_REAL, None),
+        "calibrated_loss": (_REAL, None),
+    },
     "stages": {
         "run_id": (_TEXT, "run-1"),
         "stage_key": (_TEXT, "stage-1"),

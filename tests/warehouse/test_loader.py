@@ -29,6 +29,7 @@ NAMES = (
     "epochs",
     "predictions",
     "class_metrics",
+    "metrics",
     "stages",
     "datasets",
     "images",
@@ -246,9 +247,9 @@ def test_rows_that_break_a_rule_are_refused_and_nothing_is_loaded(
 def test_unknown_tables_are_all_named(tmp_path: Path, rows: Rows) -> None:
     path = tmp_path / "warehouse.duckdb"
     with pytest.raises(
-        warehouse.TableError, match=r"unknown ones: metrics, schema_versions\. The tables are cell_"
+        warehouse.TableError, match=r"unknown ones: results, schema_versions\. The tables are cell_"
     ):
-        warehouse.load(path, {"metrics": rows("epochs"), "schema_versions": rows("epochs")})
+        warehouse.load(path, {"results": rows("epochs"), "schema_versions": rows("epochs")})
     assert not path.exists()
 
 

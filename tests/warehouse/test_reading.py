@@ -43,6 +43,12 @@ def path(tmp_path_factory: pytest.TempPathFactory, rows: Rows) -> Path:
                 {"class_name": "pizza"},
                 {"result_key": "result-2"},
             ),
+            "metrics": rows(
+                "metrics",
+                {"split": "valid", "accuracy": 0.5},
+                {"split": "test", "top_k": 2},
+                {"result_key": "result-2"},
+            ),
             "runs": rows(
                 "runs",
                 {"run_id": "old"},
@@ -75,6 +81,20 @@ def test_predictions_come_in_the_order_of_the_split(path: Path) -> None:
     assert found[0].is_correct
 
 
+def test_metrics_come_by_split(path: Path) -> None:
+    found = reading.metrics(path, "result-1")
+    assert found["valid"].accuracy == 0.5
+    assert found["test"].top_k == 2
+    assert found.keys() == {"valid", "test"}
+    assert reading.metrics(path, "unknown") == {}
+
+
+def test_bins_of_reliability_come_by_probability(path: Path) -> None:
+    (found,) = reading.reliability(path, "result-1")
+    assert (found.images, found.confidence, found.accuracy) == (2, 0.75, 1.0)
+    assert (found.lower, found.upper) == pytest.approx((11 / 15, 12 / 15))
+
+
 def test_class_metrics_come_by_name(path: Path) -> None:
     found = reading.class_metrics(path, "result-1")
     assert [(one.class_name, one.precision) for one in found] == [("pizza", 0.5), ("steak", 0.25)]
@@ -91,7 +111,7 @@ def test_runs_come_latest_first(path: Path, plan_name: str | None, expected: lis
     assert all(run.started_at.utcoffset() == timedelta(0) for run in found)
 
 
-def test_known_results_are_those_with_epochs(path: Path) -> None:
+def test_known_results_are_those_with_metrics(path: Path) -> None:
     assert reading.known_results(path) == {"result-1", "result-2"}
 
 

@@ -323,3 +323,75 @@ def test_savings_of_a_run(answer: Callable[[Tables, str], list[Row]], rows: Rows
         ("empty", None, None, None, 0, 0, 0),
         ("run-1", 30.0, 4.5, 25.5, 1, 2, 10),
     ]
+
+
+def test_mistakes_come_with_the_surest_first(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    wrong = {"predicted_class": "steak", "is_correct": False}
+    given = [
+        {"position": 0, "probability": 0.6, **wrong},
+        {"position": 1, "probability": 0.99},
+        {"position": 2, "probability": 0.9, **wrong},
+        {"position": 3, "probability": 0.6, **wrong},
+        {"position": 0, "result_key": "result-2", "probability": 0.7, **wrong},
+    ]
+    found = answer(
+        {"predictions": rows("predictions", *given)},
+        "select result_key, place, position from mistakes order by all",
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("result-1", 1, 2),
+        ("result-1", 2, 0),
+        ("result-1", 3, 3),
+        ("result-2", 1, 0),
+    ]
+
+
+def test_reliability_sorts_answers_into_fifteen_bins(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    given = [
+        {"position": 0, "probability": 0.5, "logits": [0.0, 0.0]},
+        {"position": 1, "probability": 0.52, "logits": [0.0, 0.0], "is_correct": False}
+        | {"predicted_class": "steak"},
+        {"position": 2, "probability": 1.0, "logits": [4.0, 0.0]},
+        {"position": 3, "probability": math.nan, "logits": [math.nan, 0.0]},
+    ]
+    tables = {
+        "predictions": rows("predictions", *given),
+        "metrics": rows("metrics", {"temperature": 2.0}, {"split": "valid", "temperature": 2.0}),
+    }
+    found = answer(tables, "from reliability order by is_calibrated, bin")
+    assert [(row["is_calibrated"], row["bin"], row["images"]) for row in found] == [
+        (False, 8, 2),
+        (False, 15, 1),
+        (True, 8, 2),
+        (True, 14, 1),
+    ]
+    assert found[0]["confidence"] == pytest.approx(0.51)
+    assert (found[0]["accuracy"], found[1]["accuracy"]) == (0.5, 1.0)
+    assert (found[0]["lower"], found[0]["upper"]) == pytest.approx((7 / 15, 8 / 15))
+    assert found[3]["confidence"] == pytest.approx(1 / (1 + math.exp(-2)))
+
+
+def test_without_a_temperature_answers_are_raw_only(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    tables = {"predictions": rows("predictions"), "metrics": rows("metrics")}
+    assert [row["is_calibrated"] for row in answer(tables, "from reliability")] == [False]
+
+
+def test_leaderboard_shows_metrics_of_the_test_split(
+    answer: Callable[[Tables, str], list[Row]], cells: Cells, rows: Rows
+) -> None:
+    given = cells({"cell_id": "measured"}, {"cell_id": "not measured"})
+    metrics = [
+        {"result_key": "result of measured", "split": split, "f1_macro": f1, "temperature": 1.5}
+        for split, f1 in (("valid", 0.5), ("test", 0.25))
+    ]
+    found = answer(
+        given | {"metrics": rows("metrics", *metrics)},
+        "select test_f1_macro, temperature from leaderboard order by position",
+    )
+    assert [tuple(row.values()) for row in found] == [(0.25, 1.5), (None, None)]

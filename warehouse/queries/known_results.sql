@@ -1,3 +1,3 @@
--- grain: one row per result whose epochs are loaded
+-- grain: one row per result whose rows are loaded
 select distinct result_key
-from epochs
+from metrics

@@ -5,6 +5,7 @@
 -- result_key, train_key: keys of the result and of the trained state
 -- arch … settings_json: the recipe, as in cells
 -- config_id: hash of the recipe without its seed: cells that differ in the seed alone share it
+-- test_f1_macro … test_calibrated_error: as in metrics
 -- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
 -- run_id, run_started_at, finished_at: the run that the row comes from
 create or replace view leaderboard as
@@ -60,6 +61,12 @@ select
     latest.valid_accuracy,
     latest.test_loss,
     latest.test_accuracy,
+    metrics.f1_macro as test_f1_macro,
+    metrics.top_k as test_top_k,
+    metrics.top_k_accuracy as test_top_k_accuracy,
+    metrics.calibration_error as test_calibration_error,
+    metrics.temperature,
+    metrics.calibrated_error as test_calibrated_error,
     latest.seconds_alone,
     latest.seconds_paid,
     latest.params_total,
@@ -71,7 +78,8 @@ select
     latest.run_started_at,
     latest.finished_at
 from latest
-inner join cells on latest.cell_id = cells.cell_id;
+inner join cells on latest.cell_id = cells.cell_id
+left join metrics on latest.result_key = metrics.result_key and metrics.split = 'test';
 
 comment on view leaderboard is 'one row per plan name and cell: its latest completed run, or its latest run of any status';
 comment on column leaderboard.plan_name is 'name of the plan';
@@ -107,6 +115,12 @@ comment on column leaderboard.valid_loss is 'mean loss over the validation image
 comment on column leaderboard.valid_accuracy is 'share of validation images classified rightly, in [0, 1]';
 comment on column leaderboard.test_loss is 'mean loss over the test images';
 comment on column leaderboard.test_accuracy is 'share of test images classified rightly, in [0, 1]';
+comment on column leaderboard.test_f1_macro is 'F1 on the test images, plain mean over classes, in [0, 1]';
+comment on column leaderboard.test_top_k is 'the k of test_top_k_accuracy: 5, or one less than there are classes';
+comment on column leaderboard.test_top_k_accuracy is 'share of test images whose class is among the k most probable, in [0, 1]';
+comment on column leaderboard.test_calibration_error is 'expected calibration error on the test images, in [0, 1]';
+comment on column leaderboard.temperature is 'what logits are best divided by, fitted on the validation images; null: none set aside';
+comment on column leaderboard.test_calibrated_error is 'calibration error on the test images at that temperature';
 comment on column leaderboard.seconds_alone is 'seconds of the whole chain of this cell, as measured when it was computed';
 comment on column leaderboard.seconds_paid is 'seconds that the run of this row spent on the cell';
 comment on column leaderboard.params_total is 'parameters of the model';

@@ -1,0 +1,156 @@
+"""Rows about one result's outputs: predictions, metrics per class, metrics per split."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from torch import Tensor
+
+    from foodvision.data.datasets import Dataset
+    from foodvision.data.selection import Selection
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model says of the images of one split.
+
+    Attributes:
+        logits: float32 [N, C].
+        dataset: that the images lie in.
+        selection: the images, in the order of the logits.
+    """
+
+    logits: np.ndarray
+    dataset: Dataset
+    selection: Selection
+
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Return logits [N, C] and labels [N]."""
+        import torch
+
+        return torch.from_numpy(self.logits), torch.from_numpy(self.selection.labels)
+
+
+def prediction_rows(identity: Row, outputs: Outputs) -> list[Row]:
+    """Return one row per image."""
+    from foodvision.evaluate.metrics import judge_logits
+
+    dataset, selection = outputs.dataset, outputs.selection
+    verdicts = judge_logits(*outputs.tensors())
+    paths = dataset.table.column("path").to_pylist()
+    return [
+        identity
+        | {
+            "position": position,
+            "dataset_key": dataset.key,
+            "path": paths[row],
+            "image_sha256": selection.sha256[position],
+            "true_class": dataset.classes[selection.labels[position]],
+            "predicted_class": dataset.classes[verdicts.predicted[position]],
+            "probability": float(verdicts.probability[position]),
+            "true_probability": float(verdicts.true_probability[position]),
+            "is_correct": bool(verdicts.is_correct[position]),
+            "logits": outputs.logits[position].tolist(),
+        }
+        for position, row in enumerate(selection.rows)
+    ]
+
+
+def class_rows(identity: Row, outputs: Outputs) -> list[Row]:
+    """Return one row per class."""
+    from foodvision.evaluate.metrics import class_metrics
+
+    return [
+        identity
+        | {
+            "class_name": metrics.class_name,
+            "precision": metrics.precision,
+            "recall": metrics.recall,
+            "f1": metrics.f1,
+            "support": metrics.support,
+        }
+        for metrics in class_metrics(*outputs.tensors(), outputs.dataset.classes)
+    ]
+
+
+def metric_rows(identity: Row, outputs: Mapping[str, Outputs]) -> list[Row]:
+    """Return one row per split; the temperature of all is fitted on `valid`, if that is there."""
+    temperature = _temperature(outputs.get("valid"))
+    return [
+        identity
+        | {"split": split, "temperature": temperature}
+        | _metric_columns(given)
+        | _calibration_columns(given, temperature)
+        for split, given in outputs.items()
+    ]
+
+
+def _metric_columns(outputs: Outputs) -> Row:
+    from foodvision.evaluate.metrics import (
+        class_metrics,
+        macro_average,
+        score_logits,
+        top_k_accuracy,
+        usual_k,
+        weighted_average,
+    )
+
+    logits, labels = outputs.tensors()
+    classes = class_metrics(logits, labels, outputs.dataset.classes)
+    score, k = score_logits(logits, labels), usual_k(len(classes))
+    columns: Row = {
+        "images": score.images,
+        "loss": _finite(score.loss),
+        "accuracy": score.accuracy,
+        "top_k": k,
+        "top_k_accuracy": top_k_accuracy(logits, labels, k=k),
+    }
+    means = {"macro": macro_average(classes), "weighted": weighted_average(classes)}
+    for mean, found in means.items():
+        columns |= {f"{name}_{mean}": value for name, value in asdict(found).items()}
+    return columns
+
+
+def _calibration_columns(outputs: Outputs, temperature: float | None) -> Row:
+    from foodvision.evaluate.metrics import score_logits
+
+    logits, labels = outputs.tensors()
+    calibrated = None if temperature is None else logits.double() / temperature
+    return {
+        "calibration_error": _calibration_error(logits, labels),
+        "calibrated_error": None if calibrated is None else _calibration_error(calibrated, labels),
+        "calibrated_loss": (
+            None if calibrated is None else _finite(score_logits(calibrated, labels).loss)
+        ),
+    }
+
+
+def _temperature(valid: Outputs | None) -> float | None:
+    from foodvision.evaluate.calibration import fit_temperature
+
+    if valid is None:
+        return None
+    logits, labels = valid.tensors()
+    return fit_temperature(logits, labels) if bool(logits.isfinite().all()) else None
+
+
+def _calibration_error(logits: Tensor, labels: Tensor) -> float | None:
+    from foodvision.evaluate.calibration import calibration_error, reliability
+    from foodvision.evaluate.metrics import judge_logits
+
+    if not bool(logits.isfinite().all()):
+        return None
+    verdicts = judge_logits(logits, labels)
+    return calibration_error(reliability(verdicts.probability, verdicts.is_correct))
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
