@@ -232,6 +232,7 @@ def _hparams(settings: Row) -> Row:
         "weights": settings["model"]["weights"],
         "dropout": settings["model"]["dropout"],
         "augment": _augment_label(settings["augment"]),
+        "mix": settings["mix"] if isinstance(settings["mix"], str) else settings["mix"]["kind"],
         "data": settings["data"]["name"],
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],

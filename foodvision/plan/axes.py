@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from foodvision.plan.augmentation import with_preset_spelled_out
 from foodvision.plan.paths import (
     CellPath,
     get,
@@ -132,10 +133,13 @@ def is_same(found: Any, wanted: Any) -> bool:
 
 
 def as_value(path: CellPath, value: Any) -> Any:
-    """Return a value of the cell as it is merged: the name of a data set becomes its mapping."""
+    """Return a value of the cell as it is merged.
+
+    The name of a data set becomes its mapping, a preset of `augment` its steps.
+    """
     if path in {("data",), ("test",)} and isinstance(value, str):
         return {"name": value}
-    return value
+    return with_preset_spelled_out(value) if path == ("augment",) else value
 
 
 class NoPlaceError(Exception):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from foodvision.plan import schema
 from foodvision.plan.paths import all_paths
-from foodvision.plan.schema import Plan
+from foodvision.plan.schema import Plan, RankBy
+from foodvision.plan.values import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n        .+)*)", re.MULTILINE)
 _ONE_AXIS: dict[str, Any] = {
@@ -26,8 +29,9 @@ def editor_schema() -> dict[str, Any]:
     """
     whole = Plan.model_json_schema()
     _describe(whole, Plan)
+    described = {model.__name__: model for model in (*_below(Settings), RankBy)}
     for name, definition in whole["$defs"].items():
-        _describe(definition, getattr(schema, name))
+        _describe(definition, described[name])
     axes = {
         "type": "object",
         "properties": dict.fromkeys(all_paths(), _ONE_AXIS),
@@ -46,6 +50,12 @@ def editor_schema() -> dict[str, Any]:
         **whole,
         "title": "A FoodVision plan",
     }
+
+
+def _below(model: type[Settings]) -> Iterator[type[Settings]]:
+    for one in model.__subclasses__():
+        yield one
+        yield from _below(one)
 
 
 def _describe(definition: dict[str, Any], model: type) -> None:

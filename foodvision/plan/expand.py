@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CELL_ID_LENGTH = 16
 # Settings that came when results were kept already: at their default they leave old ids alone.
-_LATER_SETTINGS = ("augment",)
+_LATER_SETTINGS = ("augment", "mix")
 _SEPARATOR = " · "
 _BASE_LABEL = "base"
 

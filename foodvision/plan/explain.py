@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foodvision.plan.expand import Cell
-    from foodvision.plan.graph import Graph, Span
+    from foodvision.plan.graph import Graph, Phase, Span
     from foodvision.plan.schema import DataChoice
     from foodvision.plan.work import RowsJob, ScoreJob, TrainJob, Work
 
@@ -113,7 +113,8 @@ def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
     return StageLine(
         kind="train",
         key=span.key,
-        what=f"{settings.model.arch}, {data}, {epochs}{again}{_phase_words(span)}",
+        what=f"{settings.model.arch}, {data}, {epochs}{again}{_phase_words(span)}"
+        f"{_random_words(span.phase)}",
         cells=tuple(cell.label for cell in cells),
         epochs=span.epochs,
         images=span.epochs * len(span.phase.train.images),
@@ -127,11 +128,28 @@ def _phase_words(span: Span) -> str:
     if len(phases) == 1:
         return ""
     words = f", phase {phases.index(phase) + 1} of {len(phases)} ({phase.transform['size']} px)"
-    if phase.changed_count and phase.settings.augment == "none":
-        names = phase.architecture.blocks[phase.prefix_count : phase.architecture.prefix_count]
-        words += f", {' and '.join(dict.fromkeys((names[0], names[-1])))} run with every batch"
-        words += " (frozen now, but trained before)"
+    if phase.changed_count and not phase.settings.is_random:
+        words += f", {_live_words(phase)} (frozen now, but trained before)"
     return words
+
+
+def _random_words(phase: Phase) -> str:
+    """Say what draws anew in every epoch, and what cannot be kept therefore."""
+    settings = phase.settings
+    if not settings.is_random:
+        return ""
+    steps = () if settings.augment == "none" else settings.augment
+    mixes = () if settings.mix == "none" else (settings.mix,)
+    words = f", {' + '.join(each.kind for each in (*steps, *mixes))}"
+    if phase.architecture.prefix_count:
+        words += f": {_live_words(phase)} (frozen, but on other images in every epoch)"
+    return words
+
+
+def _live_words(phase: Phase) -> str:
+    """Name the frozen blocks whose output is not kept."""
+    names = phase.architecture.blocks[phase.prefix_count : phase.architecture.prefix_count]
+    return f"{' and '.join(dict.fromkeys((names[0], names[-1])))} run with every batch"
 
 
 def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:

@@ -341,7 +341,7 @@ def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
     weights = facts.weights_digest(settings)
     environment = facts.environment(settings)
     untouched = min([architecture.prefix_count, *(phase.untouched_count for phase in before)])
-    prefix_count = untouched if settings.augment == "none" else 0  # else new images every epoch
+    prefix_count = 0 if settings.is_random else untouched
     recipe = pixels = _pixels_recipe(settings, transform, facts)
     if prefix_count:
         recipe = _features_recipe(
@@ -359,6 +359,7 @@ def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
         "recipe": recipe.key,
         "normalize": _normalisation(transform),
         "augment": settings.model_dump(mode="json", include={"augment"})["augment"],
+        **_mix_inputs(settings, train),
         "model": _model_inputs(settings, transform)
         | {"classes": len(train.classes), "dropout": settings.model.dropout},
         "weights": weights,
@@ -401,6 +402,18 @@ def _check_shape(
         f"{architecture.params_total:,}: they depend on what the phase changes (the size of the "
         "images). Keep it as it is, or take an architecture that pools before its head."
     )
+
+
+def _mix_inputs(settings: CellSettings, train: ImageSet) -> dict[str, Any]:
+    if settings.mix == "none":
+        return {}
+    if len(train.classes) == 1:
+        raise PlanError(
+            f"mix ({settings.mix.kind}) needs images of 2 or more classes, "
+            f"{settings.data.name} has one: {train.classes[0]}. Write mix: none, or take data with "
+            "more classes."
+        )
+    return settings.model_dump(mode="json", include={"mix"})
 
 
 def _cut_behind(

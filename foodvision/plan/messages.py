@@ -16,6 +16,7 @@ _MAX_SHOWN = 60
 _NEAR = 60
 _EXAMPLES: dict[str | int, str] = {
     "augment": "{kind: horizontal_flip}",
+    "mix": "{kind: mixup}",
     "schedule": "{kind: cosine}",
 }
 

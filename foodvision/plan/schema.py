@@ -17,10 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Discriminator,
     Field,
     PrivateAttr,
     Tag,
@@ -29,15 +26,27 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from foodvision.hashing import digest
+from foodvision.plan.augmentation import Augment, GaussianBlurSettings
 from foodvision.plan.messages import suggestion
-from foodvision.plan.problems import RULE, Place, PlanPath
+from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
+from foodvision.plan.problems import Place, PlanPath
+from foodvision.plan.values import (
+    MAX_COUNT,
+    MAX_ITEMS,
+    Count,
+    NotNegative,
+    Pixels,
+    Positive,
+    Rate,
+    Share,
+    broken_rule,
+    text_or,
+)
+from foodvision.plan.values import Settings as _Settings
 
 MAX_NAME_CHARACTERS = 100
 MAX_NAME_BYTES = 240
 MAX_SEED = 2**63 - 1
-MAX_COUNT = 1_000_000
-MAX_PIXELS = 4096
-MAX_ITEMS = 10**12
 MAX_BYTES = 10**18
 CROSS_FIELD = "cross_field"
 _BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -45,11 +54,6 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+(,\d+)*)?")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
 _SOURCE_KINDS = ("https", "http", "file", "torchvision", "sklearn")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-
-
-def broken_rule(message: str) -> PydanticCustomError:
-    """Make the error of a broken rule; `message` is shown as it stands."""
-    return PydanticCustomError(RULE, "{rule}", {"rule": message})
 
 
 def name_problem(name: str) -> str | None:
@@ -155,16 +159,8 @@ def _check_rising(numbers: tuple[int, ...]) -> tuple[int, ...]:
     return numbers
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 Name = Annotated[str, AfterValidator(_check_name)]
-Share = Annotated[float, Field(gt=0, lt=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Positive = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
-Pixels = Annotated[int, Field(ge=1, le=MAX_PIXELS)]
-Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 
 class DataChoice(_Settings):
@@ -221,14 +217,10 @@ class ChannelStatistics(_Settings):
     std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(strict=False, min_length=1)]
 
 
-def _text_or(tag: str) -> Discriminator:
-    return Discriminator(lambda value: "text" if isinstance(value, str) else tag)
-
-
 Normalize = Annotated[
     Annotated[Literal["imagenet", "none"], Tag("text")]
     | Annotated[ChannelStatistics, Tag("statistics")],
-    _text_or("statistics"),
+    text_or("statistics"),
 ]
 
 
@@ -254,14 +246,12 @@ class TransformSettings(_Settings):
 
 Transform = Annotated[
     Annotated[Literal["auto"], Tag("text")] | Annotated[TransformSettings, Tag("settings")],
-    _text_or("settings"),
+    text_or("settings"),
 ]
 Betas = Annotated[
     tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
     Field(strict=False),
 ]
-Rate = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class AdamSettings(_Settings):
@@ -465,80 +455,6 @@ class LossSettings(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
-Probability = Annotated[float, Field(gt=0, le=1)]
-
-
-def _check_order(span: tuple[float, float]) -> tuple[float, float]:
-    if span[0] > span[1]:
-        raise broken_rule(f"must be [smallest, largest], got {list(span)}: turn them round")
-    return span
-
-
-def _check_steps(steps: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not steps:
-        raise broken_rule("must have at least one step, got []: add steps or write none")
-    return steps
-
-
-class RandomCropSettings(_Settings):
-    """The image with black around it, and a piece of its former size from anywhere in there.
-
-    Attributes:
-        padding: pixels of black on every side.
-    """
-
-    kind: Literal["random_crop"]
-    padding: Pixels
-
-
-class RandomResizedCropSettings(_Settings):
-    """A piece of the image, resized to the image's size with the transform's interpolation.
-
-    Its sides are as 3:4 to 4:3 (Szegedy et al., 2015, "Going Deeper with Convolutions").
-
-    Attributes:
-        scale: smallest and largest share of the area, in (0, 1].
-    """
-
-    kind: Literal["random_resized_crop"]
-    scale: Annotated[
-        tuple[Probability, Probability], Field(strict=False), AfterValidator(_check_order)
-    ] = (0.08, 1.0)
-
-
-class HorizontalFlipSettings(_Settings):
-    """Left becomes right, with probability `p`.
-
-    Attributes:
-        p: in (0, 1].
-    """
-
-    kind: Literal["horizontal_flip"]
-    p: Probability = 0.5
-
-
-class VerticalFlipSettings(_Settings):
-    """Up becomes down, with probability `p`.
-
-    Attributes:
-        p: in (0, 1].
-    """
-
-    kind: Literal["vertical_flip"]
-    p: Probability = 0.5
-
-
-AugmentStep = Annotated[
-    RandomCropSettings | RandomResizedCropSettings | HorizontalFlipSettings | VerticalFlipSettings,
-    Field(discriminator="kind"),
-]
-AugmentSteps = Annotated[tuple[AugmentStep, ...], Field(strict=False), AfterValidator(_check_steps)]
-Augment = Annotated[
-    Annotated[Literal["none"], Tag("text")] | Annotated[AugmentSteps, Tag("steps")],
-    _text_or("steps"),
-]
-
-
 class CellSettings(_Settings):
     """One point of the grid, fully resolved: everything that one trained model depends on.
 
@@ -547,8 +463,9 @@ class CellSettings(_Settings):
         test: whose test split scores.
         valid: share of the training images set aside first, in [0, 1).
         augment: `none`, or random changes of training images, one after the other; drawn anew for
-            every image in every epoch.
-        seed: of the new head, the order of images, dropout, augmentation; in [0, 2**63).
+            every image in every epoch. `standard` and `strong` stand for lists of them.
+        mix: `none`, or how the images of a training batch are mixed with each other.
+        seed: of the new head, the order of images, dropout, augmentation, mixing; in [0, 2**63).
         precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
         micro_batch: images per step of accumulation; `None`: the whole batch.
@@ -561,6 +478,7 @@ class CellSettings(_Settings):
     model: ModelSettings
     transform: Transform
     augment: Augment = "none"
+    mix: Mix = "none"
     batch_size: Count
     epochs: Count
     optimizer: Optimizer
@@ -571,6 +489,11 @@ class CellSettings(_Settings):
     threads: Annotated[int, Field(ge=1, le=1024)] = 2
     micro_batch: Count | None = None
     device: Annotated[str, AfterValidator(_check_device)] = "auto"
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training sees other images in every epoch, so that nothing behind can be kept."""
+        return self.augment != "none" or self.mix != "none"
 
     @model_validator(mode="after")
     def _check_across_fields(self) -> Self:
@@ -588,6 +511,7 @@ def _clashes(cell: CellSettings) -> list[Clash]:
     return [
         *_data_clashes(cell),
         *_model_clashes(cell),
+        *_augment_clashes(cell),
         *_step_clashes(cell),
         *_schedule_clashes(cell),
     ]
@@ -638,6 +562,21 @@ def _transform_clashes(transform: TransformSettings) -> list[Clash]:
     return found
 
 
+def _augment_clashes(cell: CellSettings) -> list[Clash]:
+    if cell.augment == "none" or not isinstance(cell.transform, TransformSettings):
+        return []
+    size = cell.transform.size
+    return [
+        (
+            (("augment",), ("transform", "size")),
+            f"gaussian_blur: kernel_size ({step.kernel_size}) must be smaller than twice the size "
+            f"of the image ({size}): make it smaller",
+        )
+        for step in cell.augment
+        if isinstance(step, GaussianBlurSettings) and step.kernel_size // 2 >= size
+    ]
+
+
 def _normalized_channels(normalize: Normalize) -> list[tuple[str, int]]:
     if isinstance(normalize, ChannelStatistics):
         return [("mean", len(normalize.mean)), ("std", len(normalize.std))]
@@ -649,6 +588,9 @@ def _step_clashes(cell: CellSettings) -> list[Clash]:
     if cell.micro_batch is not None and cell.micro_batch > cell.batch_size:
         message = f"micro_batch ({cell.micro_batch}) must be at most batch_size ({cell.batch_size})"
         found.append(((("micro_batch",), ("batch_size",)), f"{message}: make it smaller"))
+    if cell.mix != "none" and cell.batch_size == 1:
+        message = f"mix ({cell.mix.kind}) needs 2 or more images in a batch, batch_size is 1: "
+        found.append(((("batch_size",), ("mix",)), f"{message}make it larger or write mix: none"))
     optimizer = cell.optimizer
     if isinstance(optimizer, SgdSettings) and optimizer.nesterov and optimizer.momentum == 0:
         paths = (("optimizer", "nesterov"), ("optimizer", "momentum"))
@@ -817,11 +759,11 @@ class Plan(_Settings):
     description: str = ""
     data: Annotated[dict[Name, DataSource], Field(min_length=1)]
     base: CellSettings
-    grid: dict[str, Any] = {}
-    zip: list[dict[str, Any]] = []
-    exclude: list[Pattern] = []
-    include: list[Pattern] = []
-    when: dict[str, Pattern] = {}
+    grid: dict[str, Any] = Field(default_factory=dict)
+    zip: list[dict[str, Any]] = Field(default_factory=list)
+    exclude: list[Pattern] = Field(default_factory=list)
+    include: list[Pattern] = Field(default_factory=list)
+    when: dict[str, Pattern] = Field(default_factory=dict)
     seeds: Seeds | None = None
     rank: Rank = Rank()
     save: Literal["all", "best", "none"] = "all"

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
     from foodvision.store import Store
+    from foodvision.train.engine import Mixer
     from foodvision.train.precision import Precision
 
 # Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
@@ -209,6 +210,7 @@ def _run_epochs(
         whole=model.module,
         snapshot_names=changed_names,
         inputs_at=augmented_inputs(phase, inputs),
+        mix_at=_mix_at(phase),
     ):
         for score in scores:
             score.add(result.epoch, suffix)
@@ -231,6 +233,17 @@ def train_settings(phase: Phase) -> TrainSettings:
         micro_batch=settings.micro_batch,
         precision=settings.precision,
     )
+
+
+def _mix_at(phase: Phase) -> Callable[[int], Mixer] | None:
+    """Return what gives an epoch its own mixing of batches, if any."""
+    settings = phase.settings
+    if settings.mix == "none":
+        return None
+    from foodvision.train.mixing import Mixing  # torchvision.transforms: slow to import
+
+    mixing = Mixing(settings.mix, classes=phase.classes)
+    return lambda epoch: mixing.at_epoch(settings.seed, epoch)
 
 
 def describe(span: Span) -> str:

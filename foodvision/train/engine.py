@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
     from foodvision.data.loaders import Inputs
 
+    # From float images [B, ...] and int64 labels [B] to mixed images and labels: int64 [B], or the
+    # shares of all classes [B, C].
+    Mixer = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
 __all__ = ["EpochResult", "Snapshot", "TrainSettings", "train_epochs"]
 
 
@@ -68,7 +72,8 @@ class EpochResult:
     Attributes:
         epoch: from 1.
         train_loss: mean over images; NaN or infinite where training diverged.
-        train_accuracy: share of images, in [0, 1].
+        train_accuracy: share of images, in [0, 1]; of mixed ones, where the class of the larger
+            part is named.
         images: images trained on.
         steps: optimizer steps.
         seconds: wall time of the epoch.
@@ -113,6 +118,7 @@ def train_epochs(
     whole: nn.Module | None = None,
     snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
     inputs_at: Callable[[int], Inputs] | None = None,
+    mix_at: Callable[[int], Mixer] | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train epoch by epoch, changing `module` in place.
 
@@ -141,6 +147,8 @@ def train_epochs(
         snapshot_names: given `module`, entries of `whole`'s state dict that a snapshot keeps.
         inputs_at: the images as an epoch (from 1) sees them, where that differs from epoch to
             epoch; asked once per epoch. `None`: `inputs`, always.
+        mix_at: what mixes whole batches in an epoch (from 1); asked once per epoch. `None`:
+            batches stay as they are.
 
     Returns:
         An iterator over each epoch's result and a function that takes its snapshot; the function
@@ -156,6 +164,7 @@ def train_epochs(
         inputs_at or (lambda _: inputs),
         labels,
         settings,
+        mix_at=mix_at or (lambda _: None),
         whole=whole or module,
         snapshot_names=snapshot_names,
     )
@@ -176,12 +185,14 @@ class _Trainer:
         labels: Tensor,
         settings: TrainSettings,
         *,
+        mix_at: Callable[[int], Mixer | None],
         whole: nn.Module,
         snapshot_names: Callable[[nn.Module], Iterable[str]],
     ) -> None:
         self._module = module
         self._whole = whole
         self._inputs_at = inputs_at
+        self._mix_at = mix_at
         self._labels = labels.detach().cpu()
         self._highest_label = int(self._labels.max())
         self._settings = settings
@@ -227,9 +238,9 @@ class _Trainer:
             epoch_randomness(seed, epoch, device=self._device),
             portable_dropout(self._module, seed, epoch),
         ):
-            inputs = self._inputs_at(epoch)
+            inputs, mix = self._inputs_at(epoch), self._mix_at(epoch)
             for (indices, labels), pace in zip(self._batches(order), paces, strict=True):
-                self._step(inputs, indices, labels, pace, tally)
+                self._step(self._parts(inputs, indices, labels, mix), len(indices), pace, tally)
         train_loss, train_accuracy, is_finite = tally.totals()
         return EpochResult(
             epoch=epoch,
@@ -248,17 +259,31 @@ class _Trainer:
         labels = torch.split(self._labels[order].to(self._device), sizes)
         return zip(indices, labels, strict=True)
 
+    def _parts(
+        self, inputs: Inputs, indices: np.ndarray, labels: Tensor, mix: Mixer | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the forward passes of a step: images and labels, mixed over the whole batch."""
+        sizes = list(batch_sizes(len(indices), self._settings.micro_batch or len(indices)))
+        if mix is not None:
+            images, targets = mix(inputs.batch(indices), labels)
+            yield from zip(torch.split(images, sizes), torch.split(targets, sizes), strict=True)
+            return
+        parts = np.split(indices, np.cumsum(sizes)[:-1])
+        for part, part_labels in zip(parts, torch.split(labels, sizes), strict=True):
+            yield inputs.batch(part), part_labels
+
     def _step(
-        self, inputs: Inputs, indices: np.ndarray, labels: Tensor, pace: _Pace, tally: _EpochTally
+        self,
+        parts: Iterable[tuple[Tensor, Tensor]],
+        images: int,
+        pace: _Pace,
+        tally: _EpochTally,
     ) -> None:
         """Take one optimizer step: the gradient of the mean loss over the batch."""
-        images = len(indices)
-        begin = 0
-        for size in batch_sizes(images, self._settings.micro_batch or images):
-            part = slice(begin, begin + size)
-            loss = self._loss(inputs.batch(indices[part]), labels[part], tally)
+        for inputs, labels in parts:
+            loss = self._loss(inputs, labels, tally)
+            size = len(labels)
             (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
-            begin += size
         self._optimizer.lr = pace.lr
         self._optimizer.momentum = pace.momentum
         self._optimizer.step()
@@ -331,9 +356,10 @@ class _EpochTally:
         self._sizes: list[int] = []
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a forward pass: its mean loss, float logits [B, C], int64 labels [B]."""
+        """Add a forward pass: its mean loss, logits [B, C], labels [B] or their shares [B, C]."""
+        wanted = labels if labels.dim() == 1 else labels.argmax(dim=1)
         self._losses.append(loss)
-        self._correct.append((logits.argmax(dim=1) == labels).sum())
+        self._correct.append((logits.argmax(dim=1) == wanted).sum())
         self._sizes.append(len(labels))
 
     def totals(self) -> tuple[float, float, bool]:

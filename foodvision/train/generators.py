@@ -25,7 +25,7 @@ def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
     Args:
         seed: of the cell.
         epoch: from 1.
-        purpose: what the numbers are for: `shuffle`, `augment`, `dropout`, `module`.
+        purpose: what the numbers are for: `shuffle`, `augment`, `mix`, `dropout`, `module`.
 
     Returns:
         A number in [0, 2**63), the leading bits of a sha256: neighbouring seeds and epochs have
@@ -37,6 +37,33 @@ def epoch_seed(seed: int, epoch: int, purpose: str) -> int:
 def epoch_generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
     """Return a fresh CPU generator for one purpose in one epoch; see `epoch_seed`."""
     return torch.Generator().manual_seed(epoch_seed(seed, epoch, purpose))
+
+
+class EpochDraws:
+    """The random numbers of an epoch for functions that only know torch's global generator.
+
+    The stream goes on where it stopped. The global generator is left as it was found; use this
+    where no other thread draws from that one (inside `epoch_randomness`).
+
+    Args:
+        seed: of the cell.
+        epoch: from 1.
+        purpose: see `epoch_seed`.
+    """
+
+    def __init__(self, seed: int, epoch: int, purpose: str) -> None:
+        self._state = epoch_generator(seed, epoch, purpose).get_state()
+
+    @contextmanager
+    def are_next(self) -> Iterator[None]:
+        """Let the global generator of the CPU draw these numbers."""
+        before = torch.get_rng_state()
+        torch.set_rng_state(self._state)
+        try:
+            yield
+        finally:
+            self._state = torch.get_rng_state()
+            torch.set_rng_state(before)
 
 
 @contextmanager

@@ -297,6 +297,7 @@ def test_cell_id_knows_neither_names_nor_labels_nor_ranking(values: Values) -> N
         {"device": "cpu"},
         {"loss": {"label_smoothing": 0.1}},
         {"augment": [{"kind": "horizontal_flip"}]},
+        {"mix": {"kind": "mixup"}},
         {"precision": "bfloat16"},
         {"model": {"arch": "tiny_vgg", "batchnorm": "train"}},
     ],
@@ -354,6 +355,7 @@ def test_settings_are_what_others_see_as_json(cells: Cells) -> None:
             "normalize": "none",
         },
         "augment": "none",
+        "mix": "none",
         "batch_size": 32,
         "epochs": 5,
         "optimizer": {
@@ -372,6 +374,47 @@ def test_settings_are_what_others_see_as_json(cells: Cells) -> None:
         "device": "auto",
     }
     assert CellSettings.model_validate(cell.settings.model_dump(mode="json")) == cell.settings
+
+
+def test_a_preset_is_its_list_of_steps(cells: Cells, values: Values) -> None:
+    steps = [{"kind": "random_crop", "padding": 0.125}, {"kind": "horizontal_flip"}]
+    named, spelled = (cells({"augment": augment})[0] for augment in ("standard", steps))
+    assert named.cell_id == spelled.cell_id
+    assert load_plan(values({"augment": "standard"})) == load_plan(values({"augment": steps}))
+
+
+def test_a_preset_is_found_by_its_name(cells: Cells) -> None:
+    grid = {"augment": ["none", "standard", "strong"], "epochs": [1, 2]}
+    found = cells(
+        {"augment": "standard"},
+        grid=grid,
+        exclude=[{"augment": ["none", "strong"], "epochs": 2}],
+        include=[{"augment": "strong", "epochs": 3}, {"epochs": 4}],
+    )
+    assert [cell.label for cell in found] == [
+        "none · 1 epoch",
+        "standard · 1 epoch",
+        "standard · 2 epochs",
+        "strong · 1 epoch",
+        "strong · 3 epochs",
+        "4 epochs",
+    ]
+    assert cells({"augment": "strong"}, grid={"epochs": [1]}, exclude=[{"augment": "none"}])
+    with pytest.raises(PlanError, match="must leave a cell"):
+        cells({"augment": "strong"}, grid={"epochs": [1]}, exclude=[{"augment": "strong"}])
+
+
+def test_ways_of_mixing_are_labelled_choices(cells: Cells) -> None:
+    mix = {"no": "none", "mixup": {"kind": "mixup", "alpha": 0.2}, "cutmix": {"kind": "cutmix"}}
+    found = cells(grid={"mix": mix}, when={"mix": {"epochs": 5}})
+    assert [cell.settings.model_dump()["mix"] for cell in found] == [
+        "none",
+        {"kind": "mixup", "alpha": 0.2, "p": 1.0},
+        {"kind": "cutmix", "alpha": 1.0, "p": 1.0},
+    ]
+    alphas = cells({"mix": {"kind": "either"}}, grid={"mix.alpha": [0.2, 1.0]})
+    assert [cell.label for cell in alphas] == ["alpha 0.2", "alpha 1.0"]
+    assert len(cells({"mix": {"kind": "either"}}, exclude=[{"mix.p": 0.5}])) == 1
 
 
 def test_a_plan_made_without_the_loader_is_still_refused(values: Values) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.expand import expand
+from foodvision.plan.explain import explain
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
@@ -204,6 +205,27 @@ def test_augmentation_rules_features_out_and_is_in_every_setting_of_the_key() ->
         "[{kind: random_crop, padding: 3}]",
         "[{kind: random_resized_crop}]",
         "[{kind: random_resized_crop, scale: [0.5, 1]}]",
+        "[{kind: random_crop, padding: 0.5}]",
+        "[{kind: rotation, degrees: 10}]",
+        "[{kind: rotation, degrees: 20}]",
+        "[{kind: affine, degrees: 10}]",
+        "[{kind: affine, shear: 10}]",
+        "[{kind: perspective}]",
+        "[{kind: perspective, distortion_scale: 0.3}]",
+        "[{kind: color_jitter, hue: 0.1}]",
+        "[{kind: color_jitter, brightness: 0.1}]",
+        "[{kind: grayscale}]",
+        "[{kind: gaussian_blur, kernel_size: 3}]",
+        "[{kind: gaussian_blur, kernel_size: 5}]",
+        "[{kind: random_erasing}]",
+        "[{kind: random_erasing, ratio: [1, 1]}]",
+        "[{kind: trivial_augment}]",
+        "[{kind: rand_augment}]",
+        "[{kind: rand_augment, magnitude: 10}]",
+        "[{kind: auto_augment}]",
+        "[{kind: auto_augment, policy: svhn}]",
+        "standard",
+        "strong",
     ]
     graphs = [compiled(BASE, None, f"base.augment={step}") for step in steps]
     assert len({graph.cells[0].chain.states[0] for graph in graphs}) == len(steps)
@@ -214,6 +236,46 @@ def test_augmentation_rules_features_out_and_is_in_every_setting_of_the_key() ->
         phase = graph.cells[0].phase
         assert phase.prefix_count == 0
         assert phase.inputs["frozen_blocks"] == ("stem", "body")
+
+
+def test_mixing_rules_features_out_and_is_in_every_setting_of_the_key() -> None:
+    ways = [
+        "none",
+        "{kind: mixup}",
+        "{kind: cutmix}",
+        "{kind: either}",
+        "{kind: mixup, alpha: 0.2}",
+        "{kind: mixup, p: 0.5}",
+    ]
+    graphs = [compiled(BASE, None, f"base.mix={way}") for way in ways]
+    assert len({graph.cells[0].chain.states[0] for graph in graphs}) == len(ways)
+    assert {graph.cells[0].phase.recipe.kind for graph in graphs[1:]} == {"pixels"}
+    assert "mix" not in compiled().cells[0].phase.inputs  # keys are as before there was mixing
+
+
+def test_mixing_one_class_is_refused() -> None:
+    facts = FakeFacts(classes={"ten": ("pizza",)})
+    with pytest.raises(PlanError, match=r"mix \(mixup\) needs .*, ten has one: pizza"):
+        compiled(BASE, facts, "base.mix={kind: mixup}")
+
+
+def test_a_preset_shares_all_stages_with_its_list_of_steps() -> None:
+    steps = "[{kind: random_crop, padding: 0.125}, {kind: horizontal_flip}]"
+    named, spelled = (
+        compiled(BASE, None, f"base.augment={augment}") for augment in ("standard", steps)
+    )
+    assert named.cells[0].chain.states == spelled.cells[0].chain.states
+
+
+def test_explain_says_why_nothing_is_kept() -> None:
+    overrides = ("base.augment=standard", "base.mix={kind: mixup}")
+    graph = compiled(BASE, None, *overrides)
+    words = [stage.what for stage in explain("small", graph, plan_work(graph, FakeStore())).stages]
+    assert words == [
+        "8 px",
+        "net, ten, epochs 1-5, random_crop + horizontal_flip + mixup: stem and body run with every "
+        "batch (frozen, but on other images in every epoch)",
+    ]
 
 
 def test_features_above_the_limit_are_run_live_under_the_same_keys() -> None:
@@ -324,6 +386,7 @@ ACTS = [
     "base.transform.channels=3",
     "base.transform.interpolation=nearest",
     "base.augment=[{kind: horizontal_flip}]",
+    "base.mix={kind: mixup}",
     "base.threads=1",
     "base.precision=bfloat16",
     "base.micro_batch=2",

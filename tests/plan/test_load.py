@@ -334,7 +334,7 @@ LINES = [
     (
         "augmentation that is no list",
         GOOD + "  augment: flip\n",
-        "13:12: base.augment: must be none, got 'flip'",
+        "13:12: base.augment: must be none, standard, strong or a list of steps, got 'flip'",
     ),
     (
         "no augmentation in a list",
@@ -349,7 +349,7 @@ LINES = [
     (
         "unknown augmentation",
         GOOD + "  augment: [{kind: horizontal_flop}]\n",
-        "13:20: base.augment[0].kind: must be one of random_crop, random_resized_crop, horizontal_flip, vertical_flip, got 'horizontal_flop'; did you mean 'horizontal_flip'?",
+        "13:20: base.augment[0].kind: must be one of random_crop, random_resized_crop, horizontal_flip, vertical_flip, rotation, affine, perspective, color_jitter, grayscale, gaussian_blur, random_erasing, trivial_augment, rand_augment, auto_augment, got 'horizontal_flop'; did you mean 'horizontal_flip'?",
     ),
     (
         "unknown key of an augmentation",
@@ -370,6 +370,78 @@ LINES = [
         "scale the wrong way round",
         GOOD + "  augment: [{kind: random_resized_crop, scale: [1, 0.5]}]\n",
         "13:48: base.augment[0].scale: must be [smallest, largest], got [1.0, 0.5]: turn them round",
+    ),
+    (
+        "unknown preset",
+        GOOD + "grid: {augment: [standart]}\n",
+        "13:18: grid.augment[0]: must be none, standard, strong or a list of steps, got 'standart'; did you mean 'standard'?",
+    ),
+    (
+        "padding that is neither pixels nor a share",
+        GOOD + "  augment: [{kind: random_crop, padding: 1.5}]\n",
+        "13:42: base.augment[0].padding: must be a whole number of pixels, or a share of the image's side in (0, 1), got 1.5",
+    ),
+    (
+        "colours that stay",
+        GOOD + "  augment: [{kind: color_jitter}]\n",
+        "13:13: base.augment[0]: must change something, got neither brightness, contrast, saturation nor hue: write brightness: 0.2",
+    ),
+    (
+        "an image that stays",
+        GOOD + "  augment: [{kind: affine, scale: [1, 1]}]\n",
+        "13:13: base.augment[0]: must change something, got neither degrees, translate, scale nor shear: write degrees: 10",
+    ),
+    (
+        "too much hue",
+        GOOD + "  augment: [{kind: color_jitter, hue: 0.6}]\n",
+        "13:39: base.augment[0].hue: must be at most 0.5, got 0.6",
+    ),
+    (
+        "a blur without a middle",
+        GOOD + "  augment: [{kind: gaussian_blur, kernel_size: 4}]\n",
+        "13:48: base.augment[0].kernel_size: must be an odd number of pixels, got 4: write 5",
+    ),
+    (
+        "a blur larger than the image",
+        GOOD + "  augment: [{kind: gaussian_blur, kernel_size: 65}]\n",
+        "13:12: base.augment: gaussian_blur: kernel_size (65) must be smaller than twice the size of the image (32): make it smaller",
+    ),
+    (
+        "unknown policy",
+        GOOD + "  augment: [{kind: auto_augment, policy: cifar}]\n",
+        "13:42: base.augment[0].policy: must be one of imagenet, cifar10, svhn, got 'cifar'; did you mean 'cifar10'?",
+    ),
+    (
+        "magnitude beyond the scale",
+        GOOD + "  augment: [{kind: rand_augment, magnitude: 31}]\n",
+        "13:45: base.augment[0].magnitude: must be at most 30, got 31",
+    ),
+    # mixing
+    (
+        "unknown way to mix",
+        GOOD + "  mix: {kind: mix_up}\n",
+        "13:15: base.mix.kind: must be one of mixup, cutmix, either, got 'mix_up'; did you mean 'mixup'?",
+    ),
+    ("mixing in a word", GOOD + "  mix: mixup\n", "13:8: base.mix: must be none, got 'mixup'"),
+    (
+        "mixing without a kind",
+        GOOD + "  mix: {alpha: 1}\n",
+        "13:8: base.mix.kind: is missing: add it, as in {kind: mixup}",
+    ),
+    (
+        "alpha of zero",
+        GOOD + "  mix: {kind: cutmix, alpha: 0}\n",
+        "13:30: base.mix.alpha: must be greater than 0, got 0",
+    ),
+    (
+        "unknown key of a mix",
+        GOOD + "  mix: {kind: cutmix, alhpa: 1}\n",
+        "13:23: base.mix.alhpa: unknown key; did you mean 'alpha'?",
+    ),
+    (
+        "mixing a single image",
+        changed("batch_size: 32", "batch_size: 1") + "  mix: {kind: mixup}\n",
+        "10:15: base.batch_size: mix (mixup) needs 2 or more images in a batch, batch_size is 1: make it larger or write mix: none",
     ),
     (
         "a path into an augmentation",

@@ -39,6 +39,17 @@ MODELS = {
         "augment": "[{kind: random_resized_crop, scale: [0.5, 1]}, {kind: vertical_flip}]",
         "precision": "bfloat16",
     },
+    "strong, mixed": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: none}",
+        "augment": "strong",
+        "mix": "{kind: either, p: 0.8}",
+        "micro_batch": 3,
+    },
+    "mixed before frozen blocks": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: 1}",
+        "augment": "[{kind: affine, degrees: 20}, {kind: color_jitter, hue: 0.2}]",
+        "mix": "{kind: mixup, alpha: 0.2}",
+    },
     "bfloat16": {"model": "{arch: mnasnet0_5, freeze: none}", "precision": "bfloat16"},
     "bfloat16 on features": {
         "model": "{arch: mnasnet0_5, freeze: most}",
