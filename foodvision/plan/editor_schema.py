@@ -29,7 +29,8 @@ def editor_schema() -> dict[str, Any]:
     """
     whole = Plan.model_json_schema()
     _describe(whole, Plan)
-    described = {model.__name__: model for model in (*_below(Settings), RankBy)}
+    models: list[type] = [*_below(Settings), RankBy]
+    described = {model.__name__: model for model in models}
     for name, definition in whole["$defs"].items():
         _describe(definition, described[name])
     axes = {
