@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from foodvision.models.names import architecture_names
+from foodvision.models.names import OWN_NETWORKS, architecture_names
 from foodvision.plan.load import load_plan
 
 if TYPE_CHECKING:
@@ -20,4 +20,9 @@ def open_plan(source: Path | str | Mapping[str, Any], overrides: Sequence[str] =
     Raises:
         PlanProblems: every problem of the plan at once.
     """
-    return load_plan(source, overrides, architectures=architecture_names())
+    return load_plan(
+        source,
+        overrides,
+        architectures=architecture_names(),
+        own_networks={name: network.smallest for name, network in OWN_NETWORKS.items()},
+    )

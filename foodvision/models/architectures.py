@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from foodvision.errors import ModelError
 from foodvision.hashing import digest
-from foodvision.models.networks import NETWORKS
+from foodvision.models.networks import NETWORKS, build_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +95,9 @@ def build_bare(settings: BuildSettings) -> tuple[nn.Module, str]:
     """
     check_architecture(settings.arch)
     if settings.is_own:
-        module = NETWORKS[settings.arch](1, settings.channels, settings.size, settings.hidden)
+        module = build_network(
+            settings.arch, 1, channels=settings.channels, size=settings.size, hidden=settings.hidden
+        )
         return module, find_head_layer(module, outputs=1)
     if settings.hidden is not None:
         raise ModelError(

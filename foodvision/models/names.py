@@ -8,11 +8,56 @@ seconds of an import. A test compares them with what torchvision itself lists.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-OWN_NETWORKS = ("mlp", "tiny_vgg")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """What can be said of one of our own networks without building it.
+
+    Attributes:
+        paper: where it comes from.
+        hidden: its default width.
+        width_of: what `hidden` is the width of.
+        smallest: width and height in pixels of the smallest images that it can take.
+        shape: channels and size of the images that it is usually shown.
+    """
+
+    paper: str
+    hidden: int
+    width_of: str
+    smallest: int
+    shape: tuple[int, int]
+
+
+OWN_NETWORKS: Mapping[str, OwnNetwork] = MappingProxyType(
+    {
+        "alexnet_small": OwnNetwork(
+            "Krizhevsky, Sutskever and Hinton, 2012", 1024, "hidden linear layers", 15, (3, 32)
+        ),
+        "lenet5": OwnNetwork(
+            "LeCun, Bottou, Bengio and Haffner, 1998", 84, "layer F6", 16, (1, 32)
+        ),
+        "linear": OwnNetwork("PyTorch courses, FashionMNIST", 10, "first layer", 1, (1, 28)),
+        "mini_googlenet": OwnNetwork("Szegedy et al., 2015", 16, "stem", 4, (3, 32)),
+        "mini_mobilenet": OwnNetwork("Howard et al., 2017", 32, "stem", 1, (3, 32)),
+        "mlp": OwnNetwork("Rumelhart, Hinton and Williams, 1986", 64, "hidden layer", 1, (1, 28)),
+        "mlp_bn": OwnNetwork(
+            "Weights & Biases, MNIST; Ioffe and Szegedy, 2015", 256, "hidden layer", 1, (1, 28)
+        ),
+        "mlp_relu": OwnNetwork("PyTorch courses, FashionMNIST", 10, "hidden layer", 1, (1, 28)),
+        "tiny_vgg": OwnNetwork("Wang et al., 2020", 10, "convolutions", 16, (3, 64)),
+        "vgg16_small": OwnNetwork("Simonyan and Zisserman, 2015", 64, "first group", 1, (3, 32)),
+    }
+)
 
 _REGISTERED = re.compile(r"^@register_model\(\)\n(?:@.*\n(?:.*\n)*?)?def (\w+)", re.MULTILINE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ from foodvision.plan.paths import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from foodvision.plan.draws import Range
     from foodvision.plan.problems import PlanPath
+    from foodvision.plan.schema import RandomSearch
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,14 @@ class Axis:
     """Choices that the grid runs over: of one path, or of several that move together.
 
     Attributes:
-        points: for each step of the axis, one layer per path.
+        points: for each step of the axis, one layer per path; of a range, its two ends.
         where: in the plan.
+        range: that values are drawn from; `None`: `points` are all there are.
     """
 
     points: tuple[tuple[Layer, ...], ...]
     where: PlanPath
+    range: Range | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,20 +102,21 @@ class Included:
 
 @dataclass(frozen=True)
 class Axes:
-    """Everything that makes cells of a base."""
+    """Everything that makes cells of a base; `search` is `None` where all combinations count."""
 
     axes: tuple[Axis, ...]
     exclude: tuple[Pattern, ...]
     include: tuple[Included, ...]
     when: tuple[tuple[str, Pattern], ...]
     seeds: int | tuple[int, ...] | None
+    search: RandomSearch | None = None
 
     @property
     def combinations(self) -> int:
         """Return the number of combinations before `exclude`, seeds counted."""
-        count = 1
-        for axis in self.axes:
-            count *= len(axis.points)
+        count = math.prod(len(axis.points) for axis in self.axes)
+        if self.search:
+            count = self.search.n
         repeats = self.seeds if isinstance(self.seeds, int) else len(self.seeds or (0,))
         return (count + len(self.include)) * repeats
 
@@ -140,6 +146,29 @@ def as_value(path: CellPath, value: Any) -> Any:
     if path in {("data",), ("test",)} and isinstance(value, str):
         return {"name": value}
     return with_preset_spelled_out(value) if path == ("augment",) else value
+
+
+def scalar_choice(path: CellPath, value: Any, where: PlanPath) -> Choice:
+    """Return the choice of a scalar, which is its own label."""
+    label = scalar_text(value)
+    return Choice(label, _choice_text(path, value, label), as_value(path, value), where)
+
+
+def scalar_text(value: Any) -> str:
+    """Return a scalar as a label."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else repr(value)
+
+
+def _choice_text(path: CellPath, value: Any, label: str) -> str:
+    if isinstance(value, str):
+        return label
+    if path == ("epochs",):
+        return f"{label} epoch" if value == 1 else f"{label} epochs"
+    return f"{path[-1]} {label}"
 
 
 class NoPlaceError(Exception):

@@ -17,7 +17,11 @@ _ATTRIBUTE = re.compile(r"^    (\w+): (.+(?:\n        .+)*)", re.MULTILINE)
 _ONE_AXIS: dict[str, Any] = {
     "anyOf": [
         {"type": "array", "minItems": 1, "description": "values, or mappings of one label each"},
-        {"type": "object", "minProperties": 1, "description": "labelled choices"},
+        {
+            "type": "object",
+            "minProperties": 1,
+            "description": "labelled choices, or a range as {uniform: [a, b]}",
+        },
     ]
 }
 

@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import PlanError
-from foodvision.hashing import digest
+from foodvision.hashing import canonical_json, digest
 from foodvision.plan.axes import Axes, Layer, NoPlaceError, put
+from foodvision.plan.draws import draw
 from foodvision.plan.paths import with_defaults
 from foodvision.plan.problems import path_text
 from foodvision.plan.schema import CellSettings
 from foodvision.plan.sections import read_axes, seed_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from foodvision.plan.problems import PlanPath
-    from foodvision.plan.schema import Plan
+    from foodvision.plan.schema import Plan, RandomSearch
 
 CELL_ID_LENGTH = 16
+# Draws of a random search for each cell that is wanted. Each of as many combinations has turned up
+# by then, but for one chance in e^100; so where cells are lacking, there are no more.
+DRAWS_PER_CELL = 100
 # Settings that came when results were kept already: at their default they leave old ids alone.
 _LATER_SETTINGS = ("augment", "mix")
 _SEPARATOR = " · "
@@ -93,7 +97,7 @@ def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
 
 
 def expand(plan: Plan) -> list[Cell]:
-    """Return the cells of a plan: product, `exclude`, `include`, `when`, `seeds`, in this order.
+    """Return the cells of a plan: product or draws, `exclude`, `include`, `when`, `seeds`.
 
     Two combinations with the same recipe are one cell; the first gives the label, the others are
     its `aliases`.
@@ -167,15 +171,46 @@ def drafts(base: dict[str, Any], axes: Axes, *, is_sparse: bool = False) -> Iter
     Args:
         base: the base cell, plain values.
         axes: what the plan says about it.
-        is_sparse: only so many combinations that every choice of every axis occurs.
+        is_sparse: only so many combinations that every choice of every axis occurs, and both ends
+            of every range.
     """
-    for layers in _combinations(axes, is_sparse=is_sparse):
-        draft = _merged(base, layers, None)
-        if not any(pattern.matches(draft.labels, draft.settings) for pattern in axes.exclude):
-            yield from _repeated(base, _without_unmet(base, draft, axes), axes, is_sparse)
+    chosen = _chosen(base, axes, _combinations(axes, is_sparse=is_sparse))
+    if axes.search and not is_sparse:
+        chosen = _different(_chosen(base, axes, _draws(axes, axes.search)), axes.search.n)
+    for draft in chosen:
+        yield from _repeated(base, draft, axes, is_sparse)
     for included in axes.include:
         draft = _merged(base, included.layers, included.label)
         yield from _repeated(base, _without_unmet(base, draft, axes), axes, is_sparse)
+
+
+def _chosen(
+    base: dict[str, Any], axes: Axes, combinations: Iterable[tuple[Layer, ...]]
+) -> Iterator[Draft]:
+    """Yield the cells of combinations that are not excluded, without axes that do not count."""
+    for layers in combinations:
+        draft = _merged(base, layers, None)
+        if not any(pattern.matches(draft.labels, draft.settings) for pattern in axes.exclude):
+            yield _without_unmet(base, draft, axes)
+
+
+def _draws(axes: Axes, search: RandomSearch) -> Iterator[tuple[Layer, ...]]:
+    """Yield combinations drawn at random: more than are asked for, since some will be equal."""
+    for number in range(DRAWS_PER_CELL * search.n):
+        points = [draw(axis, search.seed, number) for axis in axes.axes]
+        yield tuple(itertools.chain.from_iterable(points))
+
+
+def _different(found: Iterable[Draft], most: int) -> Iterator[Draft]:
+    """Yield the first so many cells whose settings differ."""
+    seen: set[str] = set()
+    for draft in found:
+        identity = canonical_json(draft.settings)
+        if identity not in seen:
+            seen.add(identity)
+            yield draft
+        if len(seen) == most:
+            return
 
 
 def _combinations(axes: Axes, *, is_sparse: bool) -> Iterator[tuple[Layer, ...]]:

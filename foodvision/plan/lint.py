@@ -65,7 +65,7 @@ def _warning(plan: Plan, rule: str, path: PlanPath, message: str) -> LintWarning
 
 def _idle(plan: Plan, cells: Sequence[Cell], axes: Axes) -> list[int]:
     """Return the axes whose values all make the same cell, whatever the others are."""
-    if not any(cell.aliases for cell in cells):
+    if axes.search or not any(cell.aliases for cell in cells):
         return []
     made: list[dict[tuple[tuple[str, str], ...], set[str]]] = [{} for _ in axes.axes]
     for draft, _, identity in identified(plan, axes):
@@ -123,7 +123,7 @@ def _rankings(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
 
 
 def _idle_excludes(plan: Plan, axes: Axes) -> Iterator[LintWarning]:
-    if not axes.exclude:
+    if axes.search or not axes.exclude:
         return
     open_axes = dataclasses.replace(axes, exclude=(), include=(), when=(), seeds=None)
     waiting = list(axes.exclude)

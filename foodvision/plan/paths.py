@@ -20,7 +20,6 @@ NOT_YET = {
     "phases": "write epochs (and freeze) for the whole training",
     "stop": "write the number of epochs, and compare several by an axis over epochs",
     "alerts": "read the table after the run (`foodvision rank`)",
-    "search": "write search: grid, or delete it",
 }
 
 

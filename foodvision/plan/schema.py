@@ -191,14 +191,14 @@ class ModelSettings(_Settings):
     """An architecture and what it starts from.
 
     Attributes:
-        arch: a torchvision classification architecture, or one of our own (`tiny_vgg`, `mlp`).
+        arch: a torchvision classification architecture, or one of our own (`tiny_vgg`, `lenet5`).
         weights: `none`, `DEFAULT`, a torchvision entry, or a file (may contain `${VARIABLE}`,
             which stays as it is here).
         weights_sha256: what the weights' file must have, 64 hex digits.
         freeze: `none`, `backbone`, `early`, `most`, a block's name or a count of leading blocks.
         batchnorm: `auto` freezes the statistics of frozen blocks, `frozen` all, `train` none.
         dropout: probability in the new head, in [0, 1); `None`: the architecture's own.
-        hidden: width of the hidden layer, for architectures that have one.
+        hidden: width of one of our own networks; `None`: its own.
     """
 
     arch: Annotated[str, Field(min_length=1)]
@@ -730,6 +730,23 @@ class Limits(_Settings):
     features_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)] | None = None
 
 
+class RandomSearch(_Settings):
+    """So many different cells, drawn at random from the axes; fewer are the first of more.
+
+    Attributes:
+        n: how many, before `include` and `seeds`.
+        seed: of the draws; in [0, 2**63).
+    """
+
+    kind: Literal["random"]
+    n: Count
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
+
+
+Search = Annotated[
+    Annotated[Literal["grid"], Tag("text")] | Annotated[RandomSearch, Tag("random")],
+    text_or("random"),
+]
 Pattern = dict[str, Any]
 Seeds = Annotated[
     int | list[int], BeforeValidator(_check_seeds, json_schema_input_type=int | list[int])
@@ -743,7 +760,7 @@ class Plan(_Settings):
         name: names folders, runs and tables.
         data: the data sets by name.
         base: one complete cell.
-        grid: choices by dotted path into the cell.
+        grid: choices, or ranges to draw from, by dotted path into the cell.
         zip: groups of axes that move together.
         exclude: partial matches of cells that are left out.
         include: cells that are added, each over the base.
@@ -752,7 +769,7 @@ class Plan(_Settings):
         rank: the order of the table.
         save: which models are kept as files.
         limits: what it may cost at most.
-        search: how the grid is walked.
+        search: `grid` for every combination, or some that are drawn at random.
     """
 
     name: Name
@@ -768,7 +785,7 @@ class Plan(_Settings):
     rank: Rank = Rank()
     save: Literal["all", "best", "none"] = "all"
     limits: Limits = Limits()
-    search: Literal["grid"] = "grid"
+    search: Search = "grid"
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _source_path: Path | None = PrivateAttr(default=None)

@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from foodvision.plan.axes import Axes, Axis, Choice, Included, Layer, Pattern, as_value, is_same
+from foodvision.plan.axes import (
+    Axes,
+    Axis,
+    Choice,
+    Included,
+    Layer,
+    Pattern,
+    as_value,
+    is_same,
+    scalar_choice,
+    scalar_text,
+)
+from foodvision.plan.draws import (
+    CHOICE,
+    is_choice,
+    is_range,
+    misspelled_range,
+    read_range,
+)
 from foodvision.plan.messages import show, suggestion
 from foodvision.plan.paths import NOT_YET, CellPath, all_paths, cell_tree, exists, get, not_yet
-from foodvision.plan.schema import name_problem
+from foodvision.plan.schema import RandomSearch, name_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +50,11 @@ def read_axes(plan: Mapping[str, Any], report: Report) -> Axes:
         plan: plain values; a section whose shape is wrong is left out (the schema reports it).
         report: called with each problem; the axis concerned is left out.
     """
-    axes = _AxisReader(report).read(plan)
+    search = plan.get("search")
+    is_random = search not in (None, "grid")
+    axes = _AxisReader(report, is_random=is_random).read(plan)
+    if isinstance(search, RandomSearch) and not (plan.get("grid") or plan.get("zip")):
+        report(("search",), "needs axes to draw from, found none: add grid", at_key=True)
     patterns = _PatternReader(axes, plan.get("base"), report)
     seeds = plan.get("seeds")
     if seeds is not None and any("seed" in axis.names for axis in axes):
@@ -47,6 +69,7 @@ def read_axes(plan: Mapping[str, Any], report: Report) -> Axes:
         include=tuple(_read_includes(_list(plan.get("include")), axes, report)),
         when=tuple(_read_when(plan, patterns, report)),
         seeds=tuple(seeds) if isinstance(seeds, list) else seeds,
+        search=search if isinstance(search, RandomSearch) else None,
     )
 
 
@@ -71,8 +94,9 @@ def _check_path(name: str, where: PlanPath, report: Report) -> CellPath | None:
 
 
 class _AxisReader:
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, is_random: bool) -> None:
         self._report = report
+        self._is_random = is_random
         self._seen: dict[str, PlanPath] = {}
 
     def read(self, plan: Mapping[str, Any]) -> tuple[Axis, ...]:
@@ -90,20 +114,40 @@ class _AxisReader:
         axes: list[Axis] = []
         for name, raw in grid.items():
             where = ("grid", name)
-            if choices := self._choices(name, raw, where):
-                path = tuple(name.split("."))
-                place = number + len(axes)
+            path = self._claim(name, where)
+            if path is None:
+                continue
+            place = number + len(axes)
+            if is_range(raw):
+                axes += self._range(path, raw, where, place)
+            elif choices := self._choices(path, raw, where):
                 axes.append(Axis(tuple((Layer(path, c, place),) for c in choices), where))
         return axes
+
+    def _range(
+        self, path: CellPath, raw: dict[str, Any], where: PlanPath, number: int
+    ) -> list[Axis]:
+        if not self._is_random:
+            message = (
+                "a range is drawn from: write search: {kind: random, n: 20} at the top, "
+                "or a list of values here"
+            )
+            self._report(where, message)
+            return []
+        found = read_range(raw, where, self._report)
+        if found is None:
+            return []
+        ends = [
+            scalar_choice(path, end, (*where, found.kind, index))
+            for index, end in enumerate((found.low, found.high))
+        ]
+        return [Axis(tuple((Layer(path, end, number),) for end in ends), where, found)]
 
     def _group(self, group: dict[str, Any], index: int, number: int) -> Axis | None:
         where: PlanPath = ("zip", index)
         if not group:
             self._report(where, "must have at least one axis, got none: add axes or delete it")
-        columns = {
-            name: self._choices(name, raw, (*where, name), is_zipped=True)
-            for name, raw in group.items()
-        }
+        columns = {name: self._column(name, raw, (*where, name)) for name, raw in group.items()}
         lists = [choices for choices in columns.values() if choices is not None]
         if not lists or len(lists) < len(columns):
             return None
@@ -122,9 +166,7 @@ class _AxisReader:
         self._refuse_repeated([(" · ".join(label), where) for label in labels])
         return Axis(points, where)
 
-    def _choices(
-        self, name: str, raw: Any, where: PlanPath, *, is_zipped: bool = False
-    ) -> list[Choice] | None:
+    def _claim(self, name: str, where: PlanPath) -> CellPath | None:
         path = _check_path(name, where, self._report)
         if path is None:
             return None
@@ -133,6 +175,26 @@ class _AxisReader:
             self._report(where, f"is an axis already (in {first}): keep one", at_key=True)
             return None
         self._seen[name] = where
+        return path
+
+    def _column(self, name: str, raw: Any, where: PlanPath) -> list[Choice] | None:
+        path = self._claim(name, where)
+        if path is None:
+            return None
+        if is_range(raw):
+            message = "a range has no steps to move with other axes: move it to grid"
+            self._report(where, message)
+            return None
+        return self._choices(path, raw, where, is_zipped=True)
+
+    def _choices(
+        self, path: CellPath, raw: Any, where: PlanPath, *, is_zipped: bool = False
+    ) -> list[Choice] | None:
+        if is_choice(raw):
+            raw, where = raw[CHOICE], (*where, CHOICE)
+        if kind := misspelled_range(raw):
+            self._report(where, f"is no range that is known; did you mean {kind!r}?")
+            return None
         if not isinstance(raw, list | dict):
             rule = "must be a list of values or a mapping of labelled choices"
             self._report(where, f"{rule}, got {show(raw)}: write [{_plain(raw)}]")
@@ -179,6 +241,11 @@ def read_item(path: CellPath, item: Any, where: PlanPath, report: Report) -> Cho
         `None` where it is neither, which is reported.
     """
     if isinstance(item, dict):
+        if is_range(item):
+            ((kind, _),) = item.items()
+            message = f"a range is a whole axis, not one of its values: write {{{kind}: [a, b]}}"
+            report(where, message)
+            return None
         if path[0] in _DATA_PATHS and len(path) == 1 and item and set(item) <= _DATA_KEYS:
             return _data_choice(path, item, where)
         if len(item) == 1:
@@ -188,10 +255,9 @@ def read_item(path: CellPath, item: Any, where: PlanPath, report: Report) -> Cho
         rule = "must be a scalar or a mapping with one key, the label"
         report(where, f"{rule}, got {show(item)}: write LABEL: {show(item)}")
         return None
-    label = _scalar_text(item)
     if isinstance(item, str) and (problem := name_problem(item)):
         report(where, f"as its own label it {problem}; or label it: {{LABEL: {item!r}}}")
-    return Choice(label, _choice_text(path, item, label), as_value(path, item), where)
+    return scalar_choice(path, item, where)
 
 
 def read_labelled(
@@ -217,25 +283,9 @@ def _data_choice(path: CellPath, item: dict[str, Any], where: PlanPath) -> Choic
     if isinstance(fraction, int | float):
         parts.append(f"{100 * fraction:.6g} %")
     if count is not None:
-        parts.append(f"{_scalar_text(count)} images")
+        parts.append(f"{scalar_text(count)} images")
     label = " ".join(parts) or path[-1]
     return Choice(label, label, item, where)
-
-
-def _scalar_text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else repr(value)
-
-
-def _choice_text(path: CellPath, value: Any, label: str) -> str:
-    if isinstance(value, str):
-        return label
-    if path == ("epochs",):
-        return f"{label} epoch" if value == 1 else f"{label} epochs"
-    return f"{path[-1]} {label}"
 
 
 def seed_layer(seed: int, where: PlanPath) -> Layer:
