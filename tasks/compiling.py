@@ -42,8 +42,17 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
         PlanError: the plan cannot be compiled.
     """
     cells = expand(plan)
-    facts = LibraryFacts(home=home, base=plan.folder, datasets=_known(plan, cells, home))
+    facts = known_facts(plan, cells, home)
     return CompiledPlan(plan, compile_cells(cells, facts), facts)
+
+
+def known_facts(plan: Plan, cells: Sequence[Cell], home: Home) -> LibraryFacts:
+    """Return what is known here about a plan's cells.
+
+    Raises:
+        DataError: a data set has not been fetched yet.
+    """
+    return LibraryFacts(home=home, base=plan.folder, datasets=_known(plan, cells, home))
 
 
 def _known(plan: Plan, cells: Sequence[Cell], home: Home) -> dict[str, Dataset]:

@@ -22,6 +22,7 @@ from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.schema import Sha256
+from foodvision.plan.summary import ModelSize
 from tasks.devices import Device, bfloat16_instructions, machine_fingerprint
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class _Transform:
 
 _DEVICE = TypeAdapter(Device)
 _ARCHITECTURE = TypeAdapter(Architecture)
+_MODEL_SIZE = TypeAdapter(ModelSize)
 _TRANSFORM = TypeAdapter(_Transform)
 _PATH = TypeAdapter(str)
 _SHA256 = TypeAdapter(Sha256)
@@ -236,6 +238,30 @@ class LibraryFacts:
             ).to_json()
 
         return self._folder.ask(question, ask, _ARCHITECTURE)
+
+    def model_size(self, settings: CellSettings, *, classes: int) -> ModelSize:
+        """Return how large the model is, block by block."""
+        transform = self.transform(settings)
+        shape: dict[str, Any] = {
+            "arch": settings.model.arch,
+            "num_classes": classes,
+            "channels": transform["channels"],
+            "size": transform["size"],
+            "hidden": settings.model.hidden,
+        }
+
+        def ask() -> dict[str, Any]:
+            from foodvision.models.summary import measure
+
+            return asdict(measure(**shape))
+
+        question = {
+            "about": "model size",
+            **shape,
+            "torch": _version("torch"),
+            "torchvision": _version("torchvision"),
+        }
+        return self._folder.ask(question, ask, _MODEL_SIZE)
 
     def _weights_transform(self, settings: CellSettings) -> Mapping[str, Any]:
         def ask() -> dict[str, Any]:

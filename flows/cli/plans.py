@@ -208,23 +208,24 @@ def _report(
         tables.say(str(problem))
     for warning in warnings:
         tables.say(f"warning: {warning}")
-    counts = [_count(len(problems), "problem")] if problems else []
+    counts = [count(len(problems), "problem")] if problems else []
     if facts:
         counts = [
             ", ".join(
                 [
-                    _count(facts["cells"], "cell"),
-                    _count(facts["data_sets"], "data set"),
-                    _count(facts["architectures"], "architecture"),
+                    count(facts["cells"], "cell"),
+                    count(facts["data_sets"], "data set"),
+                    count(facts["architectures"], "architecture"),
                 ]
             ),
-            _count(len(warnings), "warning") if warnings else "no problems",
+            count(len(warnings), "warning") if warnings else "no problems",
         ]
     tables.say(f"{plan}: {'; '.join(counts)}")
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    """Return `1 cell` or `8 cells`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def explain(
@@ -240,14 +241,14 @@ def explain(
 
     found = open_plan(plan, overrides or ())
     if fetch:
-        _fetch(found, current_home())
+        fetch_all(found, current_home())
     explanation = explain_plan(found, current_home())
     if as_json:
         tables.print_json(explanation.to_json())
         return
     missing = len(explanation.stages)
     tables.say(
-        f"{explanation.plan}: {_count(explanation.cells, 'cell')}, {explanation.cells_done} of "
+        f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
         f"them done; {explanation.hits} stages in the store, {missing} missing\n"
     )
     print_work(explanation.work)
@@ -283,7 +284,7 @@ def diff(
         tables.print_json(difference.to_json())
         return
     tables.say(
-        f"{later.name} against {earlier.name}: {_count(difference.count('reused'), 'cell')} "
+        f"{later.name} against {earlier.name}: {count(difference.count('reused'), 'cell')} "
         f"reused, {difference.count('continued')} continued, {difference.count('added')} added, "
         f"{len(difference.dropped)} dropped;\n{difference.shared_epochs:,} of "
         f"{difference.epochs:,} epochs shared\n"
@@ -369,7 +370,8 @@ def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("Thi
     )
 
 
-def _fetch(plan: Plan, home: Home) -> None:
+def fetch_all(plan: Plan, home: Home) -> None:
+    """Fetch every data set of a plan, with a progress display."""
     from flows.display import watching
     from tasks.plan_data import fetch_data
 

@@ -85,6 +85,19 @@ def size(value: float) -> str:
     return f"{value:.0f} B"
 
 
+def scaled(value: float) -> str:
+    """Return a large number in thousands, millions or thousands of millions."""
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:,.1f} {unit}"
+    return f"{value:.0f}"
+
+
+def shape(lengths: Sequence[int]) -> str:
+    """Return the lengths of a tensor's dimensions."""
+    return " × ".join(str(length) for length in lengths)
+
+
 def _text(row: Mapping[str, Any], column: Column) -> str:
     value = row.get(column.key)
     return "–" if value is None else column.show(value)

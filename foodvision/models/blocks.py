@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 from rapidfuzz import process
@@ -108,6 +108,22 @@ class BlockModel:
             self._parts[count] = self._cut(self._blocks[count].start)
         prefix, suffix = self._parts[count]
         return prefix.eval(), suffix
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Return one module per block; one after the other they compute what `module` computes.
+
+        They share parameters, buffers and modules with `module`, in whatever mode these are.
+        """
+        nodes = list(self._graph.nodes)
+        cuts = [block.start for block in self._blocks[1:]]
+        passing = [nodes[0], *(_passing_value(nodes, cut) for cut in cuts), nodes[-1].args[0]]
+        edges = [1, *cuts, len(nodes) - 1]
+        return tuple(
+            self._part(nodes[start:stop], entry=entry, result=result)
+            for (start, stop), (entry, result) in zip(
+                pairwise(edges), pairwise(passing), strict=True
+            )
+        )
 
     def named_modules(self, block: int) -> Iterator[tuple[str, nn.Module]]:
         """Yield (qualified name, module) of all modules inside a block, containers included."""

@@ -122,9 +122,8 @@ def describe(
         dropout=dropout,
         hidden=hidden,
     )
-    with seeded(0, "facts"), weightless():
-        module, head_layer = build_bare(settings)
-        model = assemble(module, head_layer, settings)
+    model = outline(settings)
+    module = model.module
     frozen_count = model.frozen_count(freeze)
     prefix_count = _count_constant(model, frozen_count, batchnorm)
     prefix, suffix = model.split(prefix_count)
@@ -142,6 +141,16 @@ def describe(
         ),
         model_bytes=sum(value.nbytes for value in module.state_dict().values()),
     )
+
+
+def outline(settings: BuildSettings) -> BlockModel:
+    """Build a model that has shapes, but no memory.
+
+    Raises:
+        ModelError: it cannot be built.
+    """
+    with seeded(0, "facts"), weightless():
+        return assemble(*build_bare(settings), settings)
 
 
 def _count_constant(model: BlockModel, frozen_count: int, batchnorm: str) -> int:
@@ -162,8 +171,13 @@ def _feature_shape(
             features = prefix.to("meta")(images)
             suffix.to("meta").eval()(features)
     except (AssertionError, RuntimeError) as error:
-        raise ModelError(
-            f"{settings.arch} cannot take images of {settings.size} px: "
-            f"{str(error).splitlines()[0]}. Set transform.size to a larger one."
-        ) from error
+        raise too_small(settings, error) from error
     return tuple(int(length) for length in features.shape[1:])
+
+
+def too_small(settings: BuildSettings, error: Exception) -> ModelError:
+    """Say that a network's forward fails on images of this size."""
+    return ModelError(
+        f"{settings.arch} cannot take images of {settings.size} px: "
+        f"{str(error).splitlines()[0]}. Set transform.size to a larger one."
+    )

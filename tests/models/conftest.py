@@ -1,16 +1,33 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 import torch
 import torchvision
 
+from foodvision.models.architectures import BuildSettings
+from foodvision.models.facts import outline
+from foodvision.models.names import OWN_NETWORKS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from foodvision.models.blocks import BlockModel
+
 SMALL = "shufflenet_v2_x0_5"
+
+
+@cache
+def usual_outline(arch: str) -> BlockModel:
+    """Return an architecture without memory, for the images and classes that it was made for."""
+    if arch in OWN_NETWORKS:
+        channels, size = OWN_NETWORKS[arch].shape
+        return outline(BuildSettings(arch, 10, channels=channels, size=size))
+    entry = torchvision.models.get_model_weights(arch).DEFAULT
+    return outline(BuildSettings(arch, 1000, size=entry.transforms().crop_size[0]))
 
 
 @pytest.fixture(autouse=True)

@@ -13,16 +13,24 @@ from foodvision.models.blocks import BlockModel
 from foodvision.models.build import assemble, build_model
 from foodvision.models.freezing import apply_freeze, set_training_mode
 from foodvision.models.weights import RANDOM
+from tests.models.conftest import usual_outline
 
 # One of every family, at a size that it can take, with the shape of one image's backbone features.
 FAMILIES = {
     "alexnet": (64, (9216,)),
+    "alexnet_small": (32, (1024,)),
     "convnext_tiny": (64, (768, 1, 1)),
     "densenet121": (64, (1024,)),
     "efficientnet_b0": (64, (1280,)),
     "googlenet": (64, (1024,)),
+    "lenet5": (28, (84,)),
+    "linear": (8, (10,)),
     "maxvit_t": (224, (512,)),
+    "mini_googlenet": (16, (256,)),
+    "mini_mobilenet": (16, (256,)),
     "mlp": (8, (64,)),
+    "mlp_bn": (8, (256,)),
+    "mlp_relu": (8, (10,)),
     "mnasnet0_5": (64, (1280,)),
     "mobilenet_v2": (64, (1280,)),
     "mobilenet_v3_small": (64, (576,)),
@@ -32,6 +40,7 @@ FAMILIES = {
     "squeezenet1_0": (64, (512, 3, 3)),
     "swin_v2_t": (64, (768,)),
     "tiny_vgg": (32, (250,)),
+    "vgg16_small": (28, (512,)),
     "vit_b_32": (64, (768,)),
 }
 
@@ -68,9 +77,10 @@ def test_a_model_cut_anywhere_gives_the_same_bits(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", architectures())
 def test_every_architecture_has_blocks_and_a_head(arch: str) -> None:
-    model = outline(arch)
+    model = usual_outline(arch)
     layer = model.module.get_submodule(model.head_layer)
-    assert getattr(layer, "out_features", getattr(layer, "out_channels", None)) == 3
+    outputs = getattr(layer, "out_features", getattr(layer, "out_channels", None))
+    assert outputs == model.build.num_classes
     assert model.blocks[-1] == model.head
     assert len(set(model.blocks)) == len(model.blocks) >= 2
     names = [
@@ -101,6 +111,10 @@ def test_every_architecture_has_blocks_and_a_head(arch: str) -> None:
          "trunk_output.block4 fc"),
         ("tiny_vgg", "conv_block_1 conv_block_2 classifier"),
         ("mlp", "hidden head"),
+        ("mlp_bn", "hidden.0 head"),
+        ("lenet5", "c1 c3 c5 f6 output"),
+        ("vgg16_small", "conv1 conv2 conv3 conv4 conv5 classifier"),
+        ("mini_googlenet", "stem inception_1 inception_2 inception_3 inception_4 inception_5 head"),
     ],
 )  # fmt: skip
 def test_blocks_are_named_in_order(arch: str, blocks: str) -> None:
@@ -129,6 +143,8 @@ def test_a_vision_transformer_is_cut_between_its_layers() -> None:
         ("vit_b_32", "encoder.layers", 13),
         ("mlp", "early", 1),
         ("mlp", "most", 0),
+        ("mlp_bn", "hidden", 1),
+        ("lenet5", "early", 2),
     ],
 )
 def test_freeze_counts_leading_blocks(arch: str, freeze: str | int, count: int) -> None:
@@ -184,6 +200,20 @@ def test_training_on_kept_features_is_training_the_frozen_whole() -> None:
     images = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(6))
     live, cached = train(cached=False), train(cached=True)
     assert [name for name in live if not torch.equal(live[name], cached[name])] == []
+
+
+@pytest.mark.parametrize("arch", ["googlenet", "resnet18", "vit_b_32", "lenet5"])
+def test_blocks_one_after_the_other_are_the_whole(arch: str) -> None:
+    size = FAMILIES[arch][0]
+    model = build_model(arch, num_classes=3, weights=RANDOM, seed=1, size=size)
+    model.module.eval()
+    values = images = torch.randn(1, 3, size, size)
+    parts = model.parts()
+    assert len(parts) == len(model.blocks)
+    with torch.inference_mode():
+        for part in parts:
+            values = part(values)
+        assert torch.equal(values, model.module(images))
 
 
 def test_parts_follow_a_model_that_is_changed_later() -> None:
