@@ -18,7 +18,7 @@ from foodvision.plan.init import starter_plan
 from foodvision.plan.lint import lint
 from foodvision.plan.load import load_plan
 from foodvision.plan.paths import all_paths
-from foodvision.plan.schema import CellSettings, Plan, RankBy
+from foodvision.plan.schema import CellSettings, Plan, RankBy, SgdSettings
 from plans import shipped_plans
 
 ROOT = Path(__file__).parents[2]
@@ -29,18 +29,28 @@ def values(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 
 
-def test_three_plans_are_shipped() -> None:
-    assert sorted(shipped_plans()) == ["demo", "effnet", "mobilenet"]
+CELLS = {
+    "architectures": 9,
+    "demo": 8,
+    "effnet": 8,
+    "fashion_mnist": 15,
+    "mnist_dropout": 5,
+    "mobilenet": 8,
+}
 
 
-@pytest.mark.parametrize("name", ["demo", "effnet", "mobilenet"])
+def test_all_shipped_plans_are_looked_at() -> None:
+    assert shipped_plans().keys() == CELLS.keys()
+
+
+@pytest.mark.parametrize("name", CELLS)
 def test_a_shipped_plan_says_what_it_is_for(name: str) -> None:
     path = shipped_plans()[name]
     header = path.read_text(encoding="utf-8").partition("\nname:")[0]
     assert all(word in header for word in ("# What for:", "# Costs:", f"run plans/{name}.yaml"))
     plan = load_plan(path)
     assert plan.name == name
-    assert len(expand(plan)) == 8
+    assert len(expand(plan)) == CELLS[name]
 
 
 def test_the_classic_plan() -> None:
@@ -73,6 +83,40 @@ def test_each_mobilenet_cell_is_scored_on_its_own_data() -> None:
         if cell.settings.model.arch == "mobilenet_v2"
     }
     assert weights == "/some where/w.pth"
+
+
+def test_the_three_networks_of_the_course_on_fashion_mnist() -> None:
+    path = shipped_plans()["fashion_mnist"]
+    cells = expand(load_plan(path))
+    assert {(c.settings.model.arch, c.settings.model.hidden) for c in cells} == {
+        ("linear", 10),
+        ("mlp_relu", 10),
+        ("tiny_vgg", 10),
+    }
+    assert {(c.settings.batch_size, c.settings.epochs, c.settings.optimizer) for c in cells} == {
+        (32, 3, SgdSettings(kind="sgd", lr=0.1))
+    }
+    assert [warning.rule for warning in lint(load_plan(path), cells)] == ["test-ranking"]
+    (comment,) = [line for line in path.read_text(encoding="utf-8").splitlines() if "# dev" in line]
+    timed = path.read_text(encoding="utf-8").replace(comment, comment.replace("# ", "", 1))
+    assert len(expand(load_plan(timed))) == 2 * len(cells)
+
+
+def test_dropout_is_drawn_at_random() -> None:
+    path = shipped_plans()["mnist_dropout"]
+    few, many = expand(load_plan(path)), expand(load_plan(path, ["search.n=20"]))
+    assert [cell.cell_id for cell in many[:5]] == [cell.cell_id for cell in few]
+    drawn = [cell.settings.model.dropout or 0 for cell in many]
+    assert 0.01 <= min(drawn) < 0.2 < 0.6 < max(drawn) <= 0.8
+    assert {cell.settings.data.fraction for cell in many} == {0.2}
+
+
+def test_architectures_differ_in_the_architecture_alone() -> None:
+    plan = load_plan(shipped_plans()["architectures"])
+    cells = expand(plan)
+    assert len({cell.settings.model.arch for cell in cells}) == len(cells)
+    assert len({cell.settings.model_copy(update={"model": None}) for cell in cells}) == 1
+    assert lint(plan, cells) == []
 
 
 def test_the_demo_needs_no_network_and_no_warning() -> None:
