@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from foodvision.files import holds, write_json
+from foodvision.plan.phases import settings_at_end
 from tasks.records import chain_epochs, scored_epochs
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Publisher:
             folder,
             epochs=[EpochScalars(**row) for row in rows],
             config=settings,
-            hparams=_hparams(settings),
+            hparams=_hparams(settings_at_end(settings)),
             final={name: last[name] for name in _FINAL if name in last},
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",

@@ -19,6 +19,7 @@ from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
 from foodvision.errors import StoreError
 from foodvision.plan.graph import score_key
+from foodvision.plan.phases import settings_at_end
 from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
 from tasks.tables import SCHEMAS
 
@@ -276,7 +277,7 @@ _MODEL_COLUMNS = ("params_total", "params_trainable", "model_bytes")
 
 
 def _cell_row(cell: Event) -> Row:
-    settings = cell["settings"]
+    settings = settings_at_end(cell["settings"])
     transform = settings["transform"]
     return {
         "cell_id": cell["cell_id"],
@@ -295,7 +296,7 @@ def _cell_row(cell: Event) -> Row:
         "learning_rate": settings["optimizer"]["lr"],
         "seed": settings["seed"],
         "device": settings["device"],
-        "settings_json": _json(settings),
+        "settings_json": _json(cell["settings"]),
     }
 
 

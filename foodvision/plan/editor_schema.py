@@ -24,6 +24,10 @@ _ONE_AXIS: dict[str, Any] = {
         },
     ]
 }
+_OPTIMIZER_STATE = {
+    "enum": ["reset", "keep"],
+    "description": "what the optimizer knows when the phase begins",
+}
 
 
 def editor_schema() -> dict[str, Any]:
@@ -43,6 +47,7 @@ def editor_schema() -> dict[str, Any]:
         "additionalProperties": False,
     }
     pattern = {"type": "object", "propertyNames": {"enum": list(all_paths())}, "minProperties": 1}
+    _allow_phases(whole["$defs"]["CellSettings"])
     properties = whole["properties"]
     properties["grid"].update(axes)
     properties["zip"]["items"] = {**axes, "minProperties": 1}
@@ -61,6 +66,31 @@ def _below(model: type[Settings]) -> Iterator[type[Settings]]:
     for one in model.__subclasses__():
         yield one
         yield from _below(one)
+
+
+def _allow_phases(cell: dict[str, Any]) -> None:
+    """Let a cell have phases instead of epochs."""
+    cell["required"].remove("epochs")
+    cell["oneOf"] = [
+        {"required": ["epochs"], "properties": {"phases": {"maxItems": 0}}},
+        {
+            "required": ["phases"],
+            "properties": {"phases": {"type": "array", "minItems": 1}},
+            "not": {"required": ["epochs"]},
+        },
+    ]
+    cell["properties"]["phases"] = {
+        "type": ["array", "null"],
+        "items": {
+            "type": "object",
+            "properties": {
+                **{path: {} for path in all_paths()},
+                "optimizer_state": _OPTIMIZER_STATE,
+            },
+            "required": ["epochs"],
+            "additionalProperties": False,
+        },
+    }
 
 
 def _describe(definition: dict[str, Any], model: type) -> None:

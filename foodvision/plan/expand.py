@@ -11,6 +11,7 @@ from foodvision.hashing import canonical_json, digest
 from foodvision.plan.axes import Axes, Layer, NoPlaceError, put
 from foodvision.plan.draws import draw
 from foodvision.plan.paths import with_defaults
+from foodvision.plan.phases import phase_steps
 from foodvision.plan.problems import path_text
 from foodvision.plan.schema import CellSettings
 from foodvision.plan.sections import read_axes, seed_layer
@@ -63,12 +64,14 @@ class Draft:
         settings: unchecked, with defaults.
         label: of an included cell that has its own.
         conflict: a layer whose path leads into a value that is not a mapping; it is left out.
+        phase: where the settings are those of one phase: what it sets itself.
     """
 
     layers: tuple[Layer, ...]
     settings: dict[str, Any]
     label: str | None
     conflict: tuple[Layer, NoPlaceError] | None
+    phase: tuple[Layer, ...] = ()
 
     @property
     def labels(self) -> dict[str, str]:
@@ -86,6 +89,16 @@ def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
         settings: the cell's.
         data: the settings of each data set (JSON values), by name.
     """
+    first, *later = phase_steps(settings)
+    recipe = _recipe(first.settings, data)
+    if later:  # one phase alone is a cell like any other
+        recipe["later_phases"] = [
+            {**_recipe(step.settings, data), "optimizer_state": step.start} for step in later
+        ]
+    return digest(recipe)[:CELL_ID_LENGTH]
+
+
+def _recipe(settings: CellSettings, data: Mapping[str, Any]) -> dict[str, Any]:
     recipe = settings.model_dump(mode="json", exclude_none=True)
     for name in _LATER_SETTINGS:
         if recipe[name] == CellSettings.model_fields[name].default:
@@ -93,7 +106,7 @@ def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
     for part in ("data", "test"):
         choice = recipe[part]
         choice["name"] = data[choice["name"]]
-    return digest(recipe)[:CELL_ID_LENGTH]
+    return recipe
 
 
 def expand(plan: Plan) -> list[Cell]:

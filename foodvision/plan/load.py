@@ -24,6 +24,7 @@ from foodvision.plan.paths import (
     not_yet,
     with_defaults,
 )
+from foodvision.plan.phases import merge_phase, read_phase, start_problem
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
 from foodvision.plan.schema import CROSS_FIELD, CellSettings, Plan
 from foodvision.plan.sections import read_axes
@@ -333,18 +334,41 @@ class _Check:
                 return
 
     def _check_cell(self, draft: Draft) -> None:
+        self._check_settings(draft)
+        self._check_phases(draft)
+        self._check_names(draft)
+
+    def _check_settings(self, draft: Draft) -> CellSettings | None:
+        """Return the settings of a draft where nothing is wrong with them."""
         if draft.conflict:
             layer, error = draft.conflict
             found = f"{'.'.join(error.path)} is {show(error.found)}"
             message = f"must lead into a mapping, {found}: write it as a mapping in base"
             self._report(layer.choice.where, message)
         try:
-            CellSettings.model_validate(draft.settings)
+            return CellSettings.model_validate(draft.settings)
         except ValidationError as error:
             details = error.errors(include_url=False)
             self._report_details(details, CellSettings, draft.settings, draft)
             self._check_rest(draft, {str(detail["loc"][0]) for detail in details if detail["loc"]})
-        self._check_names(draft)
+        return None
+
+    def _check_phases(self, draft: Draft) -> None:
+        """Check the cell as it is in each of its phases."""
+        phases = draft.settings.get("phases")
+        before: CellSettings | None = None
+        for index, phase in enumerate(phases if isinstance(phases, list) else ()):
+            if not isinstance(phase, dict) or "epochs" not in phase:
+                continue  # its shape is reported already
+            where = (*self._origin(("phases",), draft), index)
+            layers = read_phase(phase, where, self._report)
+            settings, conflict = merge_phase(draft.settings, layers)
+            found = self._check_settings(
+                Draft(draft.layers, settings, draft.label, conflict, phase=layers)
+            )
+            if found and (problem := start_problem(phase, before, found)):
+                self._report((*where, "optimizer_state"), problem, at_key=True)
+            before = found
 
     def _check_rest(self, draft: Draft, wrong: set[str]) -> None:
         """Check the rules across those fields that are right by themselves."""
@@ -415,7 +439,7 @@ class _Check:
 
     def _origin(self, path: PlanPath, draft: Draft) -> PlanPath:
         """Return where in the plan the value at `path` of a cell comes from."""
-        layer = _layer_of(path, draft.layers)
+        layer = _layer_of(path, draft.phase) or _layer_of(path, draft.layers)
         origin = ("base", *path) if layer is None else _inside(layer, path)
         if origin[-1] == "name" and isinstance(_walk(self._raw, origin[:-1]), str):
             return origin[:-1]
@@ -428,9 +452,10 @@ class _Check:
         if draft is None:
             whole = [(*prefix, *path) for path in paths]
             return next((path for path in whole if _walk(self._raw, path) is not None), whole[0])
-        for path in paths:
-            if _layer_of(path, draft.layers):
-                return self._origin(path, draft)
+        for layers in (draft.phase, draft.layers):
+            for path in paths:
+                if _layer_of(path, layers):
+                    return self._origin(path, draft)
         whole = [("base", *path) for path in paths]
         return next((path for path in whole if _walk(self._raw, path) is not None), whole[0])
 
@@ -468,7 +493,7 @@ class _Check:
 
 def _shape_problem(key: str, value: Any) -> str | None:
     """Return what is wrong with the shape of a key that a later version will know."""
-    if key in {"phases", "alerts"}:
+    if key == "alerts":
         is_right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
         return (
             None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable  # noqa: TC003 - pydantic reads them
+from collections.abc import Callable, Iterable, Sequence  # noqa: TC003 - pydantic reads them
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -19,15 +19,18 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ModelWrapValidatorHandler,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     Tag,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from foodvision.hashing import digest
 from foodvision.plan.augmentation import Augment, GaussianBlurSettings
-from foodvision.plan.messages import suggestion
+from foodvision.plan.messages import show, suggestion
 from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
 from foodvision.plan.problems import Place, PlanPath
 from foodvision.plan.values import (
@@ -157,6 +160,25 @@ def _check_rising(numbers: tuple[int, ...]) -> tuple[int, ...]:
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         raise broken_rule(f"must rise from one to the next, got {list(numbers)}: sort them")
     return numbers
+
+
+def _check_phases(phases: Any) -> Any:
+    if phases is None:
+        return ()
+    if not isinstance(phases, list | tuple):
+        raise broken_rule(f"must be a list of mappings, each with epochs, got {show(phases)}")
+    return phases
+
+
+def _check_phase(phase: Any) -> Any:
+    if not isinstance(phase, dict):
+        raise broken_rule(f"must be a mapping with epochs, got {show(phase)}")
+    if "epochs" not in phase:
+        raise broken_rule("must have epochs of its own, has none: write epochs: 5 into it")
+    start = phase.get("optimizer_state", "reset")
+    if start not in ("reset", "keep"):
+        raise broken_rule(f"optimizer_state must be reset or keep, got {show(start)}")
+    return phase
 
 
 Name = Annotated[str, AfterValidator(_check_name)]
@@ -455,6 +477,14 @@ class LossSettings(_Settings):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
+PhaseSettings = Annotated[dict[str, Any], BeforeValidator(_check_phase)]
+Phases = Annotated[
+    tuple[PhaseSettings, ...],
+    Field(strict=False),
+    BeforeValidator(_check_phases, json_schema_input_type=list[dict[str, Any]] | None),
+]
+
+
 class CellSettings(_Settings):
     """One point of the grid, fully resolved: everything that one trained model depends on.
 
@@ -465,6 +495,10 @@ class CellSettings(_Settings):
         augment: `none`, or random changes of training images, one after the other; drawn anew for
             every image in every epoch. `standard` and `strong` stand for lists of them.
         mix: `none`, or how the images of a training batch are mixed with each other.
+        epochs: passes over the training images; with `phases`, those of all phases together.
+        phases: settings that hold for some epochs each, one phase after the other; each has
+            `epochs`, settings of the cell by dotted path, and `optimizer_state` (`reset` or
+            `keep`).
         seed: of the new head, the order of images, dropout, augmentation, mixing; in [0, 2**63).
         precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
@@ -481,6 +515,7 @@ class CellSettings(_Settings):
     mix: Mix = "none"
     batch_size: Count
     epochs: Count
+    phases: Phases = ()
     optimizer: Optimizer
     schedule: Schedule = ConstantSchedule()
     loss: LossSettings = LossSettings()
@@ -495,15 +530,48 @@ class CellSettings(_Settings):
         """Whether training sees other images in every epoch, so that nothing behind can be kept."""
         return self.augment != "none" or self.mix != "none"
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _add_up_phases(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        phases = value.get("phases") if isinstance(value, dict) else None
+        if phases in (None, [], ()):
+            return handler(value)
+        given = value.get("epochs")
+        cell = handler({**value, "epochs": _epochs_of(phases)})
+        if given is not None:
+            message = (
+                f"epochs ({show(given)}) and phases ({len(phases)}) cannot both be given: delete "
+                f"epochs; a training without changes is phases: [{{epochs: {show(given)}}}]"
+            )
+            raise _broken_rules([((("epochs",), ("phases",)), message)])
+        return cell
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        dumped: dict[str, Any] = handler(self)
+        dumped.pop("epochs" if self.phases else "phases", None)
+        return dumped
+
     @model_validator(mode="after")
     def _check_across_fields(self) -> Self:
         if clashes := tuple(_clashes(self)):
-            text = "; ".join(message for _, message in clashes)
-            raise PydanticCustomError(CROSS_FIELD, "{text}", {"text": text, "clashes": clashes})
+            raise _broken_rules(clashes)
         return self
 
 
 Clash = tuple[tuple[tuple[str, ...], ...], str]
+
+
+def _broken_rules(clashes: Sequence[Clash]) -> PydanticCustomError:
+    text = "; ".join(message for _, message in clashes)
+    return PydanticCustomError(CROSS_FIELD, "{text}", {"text": text, "clashes": tuple(clashes)})
+
+
+def _epochs_of(phases: Any) -> int:
+    """Return the epochs of all phases, as far as they have any; at least 1."""
+    listed = phases if isinstance(phases, list | tuple) else ()
+    counts = [phase.get("epochs") for phase in listed if isinstance(phase, dict)]
+    return sum(count for count in counts if isinstance(count, int) and count > 0) or 1
 
 
 def _clashes(cell: CellSettings) -> list[Clash]:

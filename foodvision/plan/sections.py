@@ -81,7 +81,8 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _check_path(name: str, where: PlanPath, report: Report) -> CellPath | None:
+def read_path(name: str, where: PlanPath, report: Report) -> CellPath | None:
+    """Read a dotted path into the cell; `None` where no cell has it, which is reported."""
     path = tuple(name.split("."))
     if exists(path):
         return path
@@ -167,7 +168,7 @@ class _AxisReader:
         return Axis(points, where)
 
     def _claim(self, name: str, where: PlanPath) -> CellPath | None:
-        path = _check_path(name, where, self._report)
+        path = read_path(name, where, self._report)
         if path is None:
             return None
         if name in self._seen:
@@ -310,7 +311,7 @@ class _PatternReader:
         wanted = []
         for name, value in raw.items():
             here = (*where, name)
-            path = _check_path(name, here, self._report)
+            path = read_path(name, here, self._report)
             if path is None:
                 continue
             values = tuple(value) if isinstance(value, list) else (value,)
@@ -373,7 +374,7 @@ def _read_include(
     layers = []
     for name, value in item.items():
         here = (*where, name)
-        if path := _check_path(name, here, report):
+        if path := read_path(name, here, report):
             choice = _included_choice(path, value, axes, label, here, report)
             layers += [] if choice is None else [Layer(path, choice)]
     return Included(tuple(layers), label, where)

@@ -93,12 +93,14 @@ class RowsJob:
         needed: the lists of images that somebody will read.
         missing: sha256 of the images that have no row yet, once each.
         live: the rows would be too large to keep; they are computed when they are read.
+        reads_pixels: pixels of all missing images lie in the store, so that none is decoded.
     """
 
     recipe: Recipe
     needed: tuple[ImageSet, ...]
     missing: tuple[str, ...]
     live: bool = False
+    reads_pixels: bool = False
 
     @property
     def bytes_missing(self) -> int:
@@ -350,7 +352,8 @@ def _rows_job(
     images = list(dict.fromkeys(image for images in sets for image in images.images))
     missing = tuple(finished.missing_rows(recipe, images))
     live = limit is not None and bool(missing) and len(images) * recipe.row_bytes > limit
-    return RowsJob(recipe, tuple(sets), missing, live=live)
+    reads_pixels = recipe.pixels is not None and not finished.missing_rows(recipe.pixels, missing)
+    return RowsJob(recipe, tuple(sets), missing, live=live, reads_pixels=reads_pixels)
 
 
 def _extend(known: list[ImageSet], more: Iterable[ImageSet]) -> None:
@@ -380,7 +383,7 @@ def _predict_rows(job: RowsJob, kept: set[Recipe]) -> Tally:
         return Tally(decoded_images=len(job.missing), bytes_written=job.bytes_missing)
     if job.live:
         return Tally()
-    decoded = 0 if job.recipe.pixels in kept else len(job.missing)
+    decoded = 0 if job.reads_pixels or job.recipe.pixels in kept else len(job.missing)
     return Tally(
         prefix_images=len(job.missing), decoded_images=decoded, bytes_written=job.bytes_missing
     )

@@ -32,7 +32,10 @@ FIRST = values(EXAMPLES[0][0])
 
 def completed(example: dict[str, Any]) -> dict[str, Any]:
     whole = {key: FIRST[key] for key in ("name", "data", "base")}
-    return {**whole, **example, "base": {**FIRST["base"], **example.get("base", {})}}
+    base = {**FIRST["base"], **example.get("base", {})}
+    if "phases" in base:
+        del base["epochs"]
+    return {**whole, **example, "base": base}
 
 
 def test_there_are_examples() -> None:

@@ -573,3 +573,13 @@ def test_order_of_cells_changes_neither_keys_nor_work(epochs: list[int], order: 
     predicted = plan_work(one, FakeStore()).predicted
     assert predicted == plan_work(two, FakeStore()).predicted
     assert predicted.epochs == max(epochs)
+
+
+def test_pixels_that_are_kept_already_are_not_decoded_again() -> None:
+    store = FakeStore()
+    store.run(
+        plan_work(compiled(BASE, None, "base.model.freeze=none"), store), keeps_every_state=False
+    )
+    frozen = plan_work(compiled(), store)
+    assert frozen.predicted.prefix_images == 20
+    assert frozen.predicted.decoded_images == 0

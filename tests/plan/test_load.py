@@ -35,6 +35,14 @@ base:
   epochs: 5
   optimizer: {kind: adam, lr: 1e-3}
 """
+PHASES = (
+    GOOD.replace("  epochs: 5\n", "")
+    + """\
+  phases:
+    - {epochs: 5, model.freeze: backbone}
+    - {epochs: 2, transform.size: 64, optimizer_state: keep}
+"""
+)
 
 
 def problems(source: Any, overrides: tuple[str, ...] = (), **options: Any) -> list[str]:
@@ -693,17 +701,100 @@ LINES = [
         GOOD + "seeds: 100000000\n",
         "1:1: grid: must be at most 10,000 cells, found 100,000,000 combinations: drop values, or raise limits.cells",
     ),
-    # not yet
+    # phases
     (
-        "phases",
-        GOOD + "  phases: [{epochs: 5}]\n",
-        "13:3: base.phases: not yet: 'phases' will come",
+        "phases and epochs",
+        GOOD + "  phases: [{epochs: 5}, {epochs: 2}]\n",
+        "11:11: base.epochs: epochs (5) and phases (2) cannot both be given: delete epochs; a training without changes is phases: [{epochs: 5}]",
+    ),
+    (
+        "an axis over epochs and phases",
+        PHASES + "grid: {epochs: [3]}\n",
+        "15:17: grid.epochs[0]: epochs (3) and phases (2) cannot both be given: delete epochs; a training without changes is phases: [{epochs: 3}]",
     ),
     (
         "phases of a wrong shape",
-        GOOD + "  phases: 3\n",
-        "13:3: base.phases: must be a list of mappings, got 3 (and not yet",
+        PHASES.replace("phases:", "phases: 3 #").partition("    -")[0],
+        "12:11: base.phases: must be a list of mappings, each with epochs, got 3",
     ),
+    (
+        "a phase of a wrong shape",
+        PHASES + "    - 7\n",
+        "15:7: base.phases[2]: must be a mapping with epochs, got 7",
+    ),
+    (
+        "a phase without epochs",
+        PHASES + "    - {batch_size: 3}\n",
+        "15:7: base.phases[2]: must have epochs of its own, has none: write epochs: 5 into it",
+    ),
+    (
+        "a phase of no epochs",
+        PHASES + "    - {epochs: 0}\n",
+        "15:16: base.phases[2].epochs: must be at least 1, got 0",
+    ),
+    (
+        "an unknown setting of a phase",
+        PHASES + "    - {epochs: 1, optimiser.lr: 1}\n",
+        "15:19: base.phases[2].optimiser.lr: no cell has such a setting; did you mean 'optimizer.lr'?",
+    ),
+    (
+        "an unknown key inside a phase",
+        PHASES + "    - {epochs: 1, model: {freez: none}}\n",
+        "15:27: base.phases[2].model.freez: unknown key; did you mean 'freeze'?",
+    ),
+    (
+        "a wrong value in a phase",
+        PHASES + "    - {epochs: 1, optimizer.lr: 0}\n",
+        "15:33: base.phases[2].optimizer.lr: must be greater than 0, got 0",
+    ),
+    (
+        "a phase in a phase",
+        PHASES + "    - {epochs: 1, phases: []}\n",
+        "15:19: base.phases[2].phases: a phase cannot change phases, it holds for the whole training: delete it",
+    ),
+    (
+        "a phase on other images",
+        PHASES + "    - {epochs: 1, data: b}\n",
+        "15:19: base.phases[2].data: a phase cannot change data, it holds for the whole training: delete it",
+    ),
+    (
+        "a phase of another architecture",
+        PHASES + "    - {epochs: 1, model: {arch: mlp}}\n",
+        "15:19: base.phases[2].model: a phase cannot change model.arch, it holds for the whole training: delete it",
+    ),
+    (
+        "an optimizer state of another name",
+        PHASES + "    - {epochs: 1, optimizer_state: kept}\n",
+        "15:7: base.phases[2]: optimizer_state must be reset or keep, got 'kept'",
+    ),
+    (
+        "an optimizer state that nobody has",
+        PHASES.replace("epochs: 5,", "epochs: 5, optimizer_state: keep,"),
+        "13:19: base.phases[0].optimizer_state: optimizer_state: keep needs a phase before it, this is the first: delete it",
+    ),
+    (
+        "an optimizer state of another optimizer",
+        PHASES + "    - {epochs: 1, optimizer: {kind: sgd, lr: 1}, optimizer_state: keep}\n",
+        "15:50: base.phases[2].optimizer_state: optimizer_state: keep needs the optimizer of the phase before (lr and weight_decay may change), found kind adam and then sgd: write optimizer_state: reset or keep the optimizer",
+    ),
+    (
+        "a clash in a phase",
+        PHASES + "    - {epochs: 1, batch_size: 4, micro_batch: 8}\n",
+        "15:47: base.phases[2].micro_batch: micro_batch (8) must be at most batch_size (4): make it smaller",
+    ),
+    (
+        "a phase that leads into no mapping",
+        PHASES.replace("transform: {size: 32}", "transform: auto").replace(
+            "tiny_vgg", "tiny_vgg, weights: DEFAULT"
+        ),
+        "14:35: base.phases[1].transform.size: must lead into a mapping, transform is 'auto': write it as a mapping in base",
+    ),
+    (
+        "a wrong phase of an axis",
+        PHASES + "grid: {phases: {a: [{epochs: 1}], b: [{epochs: 1, seed: 3}]}}\n",
+        "15:51: grid.phases.b[0].seed: a phase cannot change seed, it holds for the whole training: delete it",
+    ),
+    # not yet
     (
         "stop",
         GOOD + "  stop: {metric: valid.loss, patience: 3}\n",
@@ -840,9 +931,9 @@ LINES = [
     ),
     ("alerts", GOOD + "alerts: [{when: x}]\n", "13:1: alerts: not yet: 'alerts' will come"),
     (
-        "an axis over phases",
-        GOOD + "grid: {phases: {a: []}}\n",
-        "13:8: grid.phases: not yet: 'phases' will come",
+        "an axis over stop",
+        GOOD + "grid: {stop: {a: {}}}\n",
+        "13:8: grid.stop: not yet: 'stop' will come",
     ),
 ]
 

@@ -38,6 +38,10 @@ CELLS = {
     "mobilenet": 8,
 }
 
+DEMO = values(shipped_plans()["demo"].read_text(encoding="utf-8"))
+BASE = DEMO["base"]
+WITHOUT_EPOCHS = {key: value for key, value in BASE.items() if key != "epochs"}
+
 
 def test_all_shipped_plans_are_looked_at() -> None:
     assert shipped_plans().keys() == CELLS.keys()
@@ -177,12 +181,24 @@ def test_the_editor_accepts_our_plans(text: str) -> None:
         {"seeds": "three"},
         {"base": {}},
         {"phases": []},
+        {"base": {**BASE, "phases": [{"epochs": 1}]}},
+        {"base": {**WITHOUT_EPOCHS, "phases": []}},
+        {"base": {**WITHOUT_EPOCHS, "phases": [{"batch_size": 3}]}},
+        {"base": {**WITHOUT_EPOCHS, "phases": [{"epochs": 3, "modle": {}}]}},
+        {"base": {**WITHOUT_EPOCHS, "phases": [{"epochs": 3, "optimizer_state": "kept"}]}},
     ],
     ids=str,
 )
 def test_the_editor_refuses_what_the_loader_refuses(change: dict[str, Any]) -> None:
-    plan = {**values(shipped_plans()["demo"].read_text(encoding="utf-8")), **change}
+    plan = {**DEMO, **change}
     assert list(jsonschema.Draft202012Validator(editor_schema()).iter_errors(plan))
+
+
+def test_the_editor_accepts_phases() -> None:
+    phases = [{"epochs": 1}, {"epochs": 2, "optimizer.lr": 0.1, "optimizer_state": "keep"}]
+    plan = {**DEMO, "grid": {}, "base": {**WITHOUT_EPOCHS, "phases": phases}}
+    jsonschema.validate(plan, editor_schema(), jsonschema.Draft202012Validator)
+    assert load_plan(plan).base.epochs == 3
 
 
 def test_the_editor_knows_every_path_and_says_what_keys_mean() -> None:
