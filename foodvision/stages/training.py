@@ -23,12 +23,11 @@ from foodvision.train.snapshots import (
     changing_names,
     load_snapshot,
     restore_weights,
-    save_snapshot,
+    save_snapshots,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
 
 # Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
 KEPT_SNAPSHOT_BYTES = 256 * 1024
+
+_STATES_FILE = "states.safetensors"
 
 
 @dataclass
@@ -146,7 +147,7 @@ def read_snapshot(store: Store, key: str) -> Snapshot:
     entry = store.get("train", key)
     epoch = entry.notes["first_epoch"] + entry.notes["states"].index(key)
     kept = entry.notes["snapshots"]
-    return load_snapshot(_snapshot_path(entry.path, epoch if epoch in kept else kept[-1]))
+    return load_snapshot(entry.path / _STATES_FILE, epoch if epoch in kept else kept[-1])
 
 
 def load_state(store: Store, key: str, model: BlockModel) -> None:
@@ -285,8 +286,7 @@ def _write_span(
     keys = list(span.chain.states[span.first_epoch - 1 : span.last_epoch])
     inputs = {"phase": dict(span.phase.inputs), "parent": span.parent, "states": keys}
     with store.writing("train", span.key, inputs=inputs, code_version=TRAIN_VERSION) as writer:
-        for epoch, snapshot in states.items():
-            save_snapshot(_snapshot_path(writer.path, epoch), snapshot)
+        save_snapshots(writer.path / _STATES_FILE, states)
         writer.notes |= {
             "parent": span.parent,
             "first_epoch": span.first_epoch,
@@ -302,10 +302,6 @@ def _write_span(
     if len(results) == len(states) == span.epochs:
         for key in keys[:-1]:
             store.alias("train", key, target=span.key)
-
-
-def _snapshot_path(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch}.safetensors"
 
 
 def _json_row(result: EpochResult) -> dict[str, Any]:

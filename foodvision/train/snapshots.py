@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from foodvision.train.optimizers import Optimizer
 
-_FORMAT = "foodvision-snapshot-1"
+_FORMAT = "foodvision-snapshot-2"
 _METADATA = "foodvision"
 _MODEL = "model."
 _OPTIMIZER = "optimizer."
@@ -156,40 +156,69 @@ def restore_weights(snapshot: Snapshot, module: nn.Module) -> None:
 
 def save_snapshot(path: Path, snapshot: Snapshot) -> None:
     """Write a snapshot as safetensors, beside its place first, then renamed."""
-    tensors = {_MODEL + name: tensor for name, tensor in snapshot.model.items()}
-    tensors |= {_OPTIMIZER + name: tensor for name, tensor in snapshot.optimizer.items()}
+    save_snapshots(path, {snapshot.epoch: snapshot})
+
+
+def save_snapshots(path: Path, snapshots: Mapping[int, Snapshot]) -> None:
+    """Write the snapshots of several epochs into one file; see `save_snapshot`."""
+    tensors = {
+        f"{epoch}.{name}": tensor
+        for epoch, snapshot in snapshots.items()
+        for name, tensor in _named_tensors(snapshot).items()
+    }
     # One entry only: safetensors keeps metadata in a hash map, and equal snapshots shall be equal
     # files.
-    about = json.dumps({"format": _FORMAT, "epoch": snapshot.epoch}, sort_keys=True)
+    about = json.dumps({"format": _FORMAT, "epochs": sorted(snapshots)}, sort_keys=True)
     with replacing(path) as neighbour:
         save_file(tensors, neighbour, metadata={_METADATA: about})
 
 
-def load_snapshot(path: Path) -> Snapshot:
+def load_snapshot(path: Path, epoch: int | None = None) -> Snapshot:
     """Read a snapshot.
 
+    Args:
+        path: of the file.
+        epoch: one of those in the file; `None`: the last one.
+
     Raises:
-        StoreError: the file is missing, damaged, or no snapshot.
+        StoreError: the file is missing, damaged, holds no snapshots or none of that epoch.
     """
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            _check_format(path, about)
+            wanted = about["epochs"][-1] if epoch is None else epoch
+            names = [name for name in file.keys() if name.startswith(f"{wanted}.")]  # noqa: SIM118
+            tensors = {name.partition(".")[2]: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
         raise StoreError(
             f"{path}: a snapshot must be a whole safetensors file, found: {error}. Remove the "
             "entry that it belongs to and run again; it is computed anew."
         ) from error
+    if wanted not in about["epochs"]:
+        raise StoreError(
+            f"{path}: must hold the snapshot of epoch {wanted}, found those of "
+            f"{', '.join(map(str, about['epochs']))}. Remove the entry that it belongs to and run "
+            "again; it is computed anew."
+        )
+    return Snapshot(
+        epoch=wanted,
+        model=_stripped(tensors, _MODEL),
+        optimizer=_stripped(tensors, _OPTIMIZER),
+    )
+
+
+def _named_tensors(snapshot: Snapshot) -> dict[str, Tensor]:
+    tensors = {_MODEL + name: tensor for name, tensor in snapshot.model.items()}
+    return tensors | {_OPTIMIZER + name: tensor for name, tensor in snapshot.optimizer.items()}
+
+
+def _check_format(path: Path, about: Mapping[str, Any]) -> None:
     if about.get("format") != _FORMAT:
         raise StoreError(
             f"{path}: a snapshot must have the format {_FORMAT}, found {about.get('format')}. "
             "Remove the entry that it belongs to and run again; it is computed anew."
         )
-    return Snapshot(
-        epoch=int(about["epoch"]),
-        model=_stripped(tensors, _MODEL),
-        optimizer=_stripped(tensors, _OPTIMIZER),
-    )
 
 
 def _stripped(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -138,7 +138,7 @@ def test_each_kind_of_difference_is_named(photos: Path, home: Path) -> None:
     ran = run(text, home)
     (compiled,) = ran.graph.cells
     entry = ran.store.get("train", compiled.final)
-    path = entry.path / "epoch-3.safetensors"
+    path = entry.path / "states.safetensors"
     snapshot = load_snapshot(path)
     name = min(name for name, tensor in snapshot.model.items() if tensor.is_floating_point())
     snapshot.model[name].view(-1)[0] += 0.5

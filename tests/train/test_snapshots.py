@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 from foodvision.errors import StoreError, TrainingError
-from foodvision.train.snapshots import Snapshot, changing_names, load_snapshot, save_snapshot
+from foodvision.train.snapshots import (
+    Snapshot,
+    changing_names,
+    load_snapshot,
+    save_snapshot,
+    save_snapshots,
+)
 from tests.train.toys import (
     OPTIMIZERS,
     assert_equal_snapshots,
@@ -110,6 +116,15 @@ def test_equal_snapshots_are_equal_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+def test_several_epochs_share_a_file(tmp_path: Path) -> None:
+    kept = {last: train_toy(toy_network(), last_epoch=last)[1] for last in (1, 2)}
+    save_snapshots(tmp_path / "states", kept)
+    assert_equal_snapshots(load_snapshot(tmp_path / "states", 1), kept[1])
+    assert_equal_snapshots(load_snapshot(tmp_path / "states"), kept[2])
+    with pytest.raises(StoreError, match="the snapshot of epoch 3, found those of 1, 2"):
+        load_snapshot(tmp_path / "states", 3)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -137,7 +152,7 @@ def test_tensors_of_others_are_no_snapshot(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"weight": torch.zeros(2)}, tmp_path / "other")
-    with pytest.raises(StoreError, match="must have the format foodvision-snapshot-1, found None"):
+    with pytest.raises(StoreError, match="must have the format foodvision-snapshot-2, found None"):
         load_snapshot(tmp_path / "other")
 
 
