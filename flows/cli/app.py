@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import house, plans, results, running, services, summarizing, verifying
+from flows.cli import house, plans, results, running, services, showing, summarizing, verifying
 
 app = typer.Typer(
     name="foodvision",
@@ -23,6 +23,7 @@ app = typer.Typer(
 
 plans.register(app)
 summarizing.register(app)
+showing.register(app)
 running.register(app)
 verifying.register(app)
 results.register(app)

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from foodvision.report.confusion import confusion_matrix
+from foodvision.report.contact import (
+    Change,
+    ChangedImage,
+    ClassRow,
+    change_sheet,
+    class_sheet,
+)
 from foodvision.report.curves import Curve, learning_curves
 from foodvision.report.predictions import (
     PhotoPrediction,
@@ -15,11 +22,16 @@ from foodvision.report.reliability import Calibrated, ReliabilityBar, reliabilit
 
 __all__ = [
     "Calibrated",
+    "Change",
+    "ChangedImage",
+    "ClassRow",
     "Curve",
     "PhotoPrediction",
     "PredictedImage",
     "RankedBar",
     "ReliabilityBar",
+    "change_sheet",
+    "class_sheet",
     "confusion_matrix",
     "learning_curves",
     "photo_predictions",

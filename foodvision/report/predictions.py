@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-import numpy as np
-from matplotlib.patches import Rectangle
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from foodvision.report import style
+from foodvision.report.tiles import show_tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Picture: TypeAlias = "Image.Image | np.ndarray"
+    from foodvision.report.tiles import Picture
 
 _MAX_IMAGES = 16
 _MAX_PHOTOS = 12
 _MAX_BARS = 5
-_TILE_PIXELS = 300
 _TILE_INCHES = 2.0
 _CAPTION_INCHES = 0.56
 _GAP_INCHES = 0.2
@@ -153,7 +149,7 @@ def _summary(items: Sequence[PredictedImage], shown: int) -> str:
 
 def _draw_tile(axes: Axes, item: PredictedImage) -> None:
     colour = style.RIGHT if item.is_correct else style.WRONG
-    _show(axes, item.image, colour, frame=1.2 if item.is_correct else 4.0)
+    show_tile(axes, item.image, colour, frame=1.2 if item.is_correct else 4.0)
     sign = "✓" if item.is_correct else "✗ said"
     share = style.share_text(item.probability)
     room = _TILE_INCHES - style.text_inches([f"{sign}  ({share})"], 9.5, weight="bold")
@@ -176,7 +172,7 @@ def _draw_photo(figure: Figure, photo: PhotoPrediction, left: float, bottom: flo
     top = ranked[:_MAX_BARS]
     side = 1.95
     picture = style.add_axes(figure, left, bottom, side, side)
-    _show(picture, photo.image, style.FAINT, frame=0.8)
+    show_tile(picture, photo.image, style.FAINT, frame=0.8)
     names = [style.shorten(name, 22) for name, _ in top]
     label_width = max(style.text_inches(names, 9, weight="bold"), 0.6)
     bar_height = 0.27 * len(top)
@@ -222,48 +218,3 @@ def _draw_bars(axes: Axes, names: Sequence[str], probabilities: Sequence[float])
 def _photo_summary(photos: Sequence[PhotoPrediction], shown: int) -> str:
     count = f"{len(photos)} photo{'s' if len(photos) != 1 else ''}"
     return count if shown == len(photos) else f"{count} · {shown} shown, {len(photos) - shown} more"
-
-
-def _show(axes: Axes, image: Picture, colour: str, *, frame: float) -> None:
-    axes.imshow(_tile(image), interpolation="antialiased")
-    axes.set_axis_off()
-    axes.add_patch(
-        Rectangle(
-            (0, 0),
-            1,
-            1,
-            transform=axes.transAxes,
-            fill=False,
-            edgecolor=colour,
-            linewidth=frame,
-            clip_on=False,
-        )
-    )
-
-
-def _tile(image: Picture) -> np.ndarray:
-    """Return uint8 [300, 300, 3]: the whole image, centred on a light square."""
-    picture = _to_rgb(image)
-    scale = _TILE_PIXELS / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    # Digits of 8 x 8 pixels shall look like pixels; photos shall not.
-    is_tiny = max(picture.size) <= 64
-    method = Image.Resampling.NEAREST if is_tiny else Image.Resampling.LANCZOS
-    tile = Image.new("RGB", (_TILE_PIXELS, _TILE_PIXELS), style.WASH)
-    place = ((_TILE_PIXELS - size[0]) // 2, (_TILE_PIXELS - size[1]) // 2)
-    tile.paste(picture.resize(size, method), place)
-    return np.asarray(tile)
-
-
-def _to_rgb(image: Picture) -> Image.Image:
-    if isinstance(image, Image.Image):
-        return image.convert("RGB")
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    if not is_picture or 0 in array.shape:
-        raise ValueError(f"an image is [H, W], [H, W, 1] or [H, W, 3], got shape {array.shape}")
-    if array.dtype != np.uint8:
-        array = np.rint(np.clip(array.astype(float), 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(array).convert("RGB")

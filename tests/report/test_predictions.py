@@ -12,10 +12,10 @@ from foodvision.report import style
 from foodvision.report.predictions import (
     PhotoPrediction,
     PredictedImage,
-    _tile,
     photo_predictions,
     prediction_grid,
 )
+from foodvision.report.tiles import tile_pixels
 from tests.report.looks import NASTY_NAMES
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_what_is_said_of_all_images_stands_before_what_is_shown(
     assert gallery.clipped_texts() == []
 
 
-def test_odd_names_stay_inside_of_their_tile(folder: Path, gallery: Gallery) -> None:
+def test_odd_names_stay_inside_of_theirtile_pixels(folder: Path, gallery: Gallery) -> None:
     items = [PredictedImage(PHOTO, name, name[::-1] + "?", 1.0) for name in NASTY_NAMES]
     prediction_grid(items, folder / "grid.png", title=NASTY_NAMES[-1])
     assert gallery.clipped_texts() == []
@@ -87,21 +87,21 @@ def test_odd_names_stay_inside_of_their_tile(folder: Path, gallery: Gallery) -> 
     ],
 )
 def test_images_of_all_kinds_are_read_alike(image: Image.Image | np.ndarray) -> None:
-    tile = _tile(image)
+    tile = tile_pixels(image)
     assert tile.dtype == np.uint8
     assert tile.shape == (300, 300, 3)
     assert np.all(tile == 255)
 
 
 def test_images_keep_their_shape_on_a_light_square() -> None:
-    tile = _tile(Image.new("RGB", (200, 100), "black"))
+    tile = tile_pixels(Image.new("RGB", (200, 100), "black"))
     dark = np.argwhere(tile.sum(axis=2) == 0)
     assert tuple(dark.min(axis=0)) == (75, 0)
     assert tuple(dark.max(axis=0)) == (224, 299)
 
 
 def test_extreme_shapes_leave_something_to_see() -> None:
-    assert (_tile(Image.new("RGB", (5000, 1), "black")).sum(axis=2) == 0).any()
+    assert (tile_pixels(Image.new("RGB", (5000, 1), "black")).sum(axis=2) == 0).any()
 
 
 @pytest.mark.parametrize("shape", [(3,), (8, 8, 2), (3, 8, 8), (0, 8, 3)])
