@@ -222,7 +222,7 @@ def _sample(
 
 
 def _shares(shares: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    return {classes[label]: float(shares[label]) for label in np.flatnonzero(shares)}
+    return {classes[int(label)]: float(shares[label]) for label in np.flatnonzero(shares)}
 
 
 def _words(settings: CellSettings) -> Iterator[str]:
