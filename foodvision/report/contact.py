@@ -26,7 +26,8 @@ _GAP = 0.07
 _EDGE = 0.16
 _LABEL_POINTS = 9.5
 _LABEL_INCHES = 2.2
-_CAPTION = 0.27
+_CAPTION = 0.4
+_CAPTION_POINTS = 7.2
 _BAR = 0.055
 _HEADING = 0.24
 _ASIDE = 0.16  # between an image as it is and what becomes of it
@@ -129,7 +130,7 @@ def class_sheet(
 def change_sheet(images: Sequence[ChangedImage], path: Path, *, title: str, subtitle: str) -> Path:
     """Draw images as they are beside what becomes of them, one row per image, by epoch.
 
-    Below what was mixed, a bar and a line say how much of which class it is.
+    Below what was mixed, a bar and two lines say how much of which class it is.
 
     Args:
         images: in the order to be shown.
@@ -198,7 +199,7 @@ def _caption(
     left: float,
     bottom: float,
 ) -> None:
-    """Write whose label it bears below a tile, on a bar of their colours."""
+    """Write below a tile which labels it bears, under a bar of their colours."""
     width, height = figure.get_size_inches()
     ranked = sorted(shares.items(), key=lambda item: -item[1])
     begin = left
@@ -214,10 +215,11 @@ def _caption(
             )
         )
         begin += share * _TILE
-    texts = [f"{style.share_text(share)} {name}" for name, share in ranked]
-    text = style.fit(" + ".join(texts) if len(texts) > 1 else ranked[0][0], _TILE, 6.8)
-    at = (left / width, (bottom - 0.05 - _BAR) / height)
-    figure.text(*at, text, size=6.8, color=style.MUTED, va="top")
+    for line, (name, share) in enumerate(ranked):
+        text = f"{style.share_text(share)} {name}" if len(ranked) > 1 else name
+        at = (left / width, (bottom - 0.05 - _BAR - line * 0.125) / height)
+        text = style.fit(text, _TILE, _CAPTION_POINTS)
+        figure.text(*at, text, size=_CAPTION_POINTS, color=style.MUTED, va="top")
 
 
 def _names(row: ChangedImage) -> list[str]:

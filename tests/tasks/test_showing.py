@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,6 @@ from foodvision.stages.preview import preview_epochs
 from foodvision.train.generators import epoch_generator
 from tasks.showing import show_plan
 from tests.running import make_photos, plan_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GRID = """
 grid:
@@ -95,8 +93,8 @@ def test_pictures_are_the_same_again(photos: Path, tmp_path: Path) -> None:
 
 
 def test_the_preview_is_what_torchvision_makes_of_the_batch() -> None:
-    text = plan_text("x", augment="[{kind: random_crop, padding: 2}]", mix="{kind: cutmix}")  # type: ignore[arg-type]
-    (cell,) = expand(load_plan(text.replace('"x"', "./x")))
+    text = plan_text(Path("x"), augment="[{kind: random_crop, padding: 2}]", mix="{kind: cutmix}")
+    (cell,) = expand(load_plan(text))
     pixels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
     labels = torch.tensor([0, 1, 2, 0])
     transform = Transform(16, None, "bilinear", 3, (0.0,) * 3, (1.0,) * 3)
