@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from foodvision.files import holds, write_json
+from foodvision.plan.augmentation import augment_words
+from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from tasks.records import chain_epochs, scored_epochs
 
@@ -232,8 +234,8 @@ def _hparams(settings: Row) -> Row:
         "freeze": settings["model"]["freeze"],
         "weights": settings["model"]["weights"],
         "dropout": settings["model"]["dropout"],
-        "augment": _augment_label(settings["augment"]),
-        "mix": settings["mix"] if isinstance(settings["mix"], str) else settings["mix"]["kind"],
+        "augment": augment_words(settings["augment"]),
+        "mix": mix_words(settings["mix"]),
         "data": settings["data"]["name"],
         "batch_size": settings["batch_size"],
         "epochs": settings["epochs"],
@@ -242,7 +244,3 @@ def _hparams(settings: Row) -> Row:
         "precision": settings["precision"],
         "seed": settings["seed"],
     }
-
-
-def _augment_label(augment: str | Sequence[Mapping[str, Any]]) -> str:
-    return augment if isinstance(augment, str) else " + ".join(step["kind"] for step in augment)

@@ -18,7 +18,9 @@ import pyarrow as pa
 from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
 from foodvision.errors import StoreError
+from foodvision.plan.augmentation import augment_words
 from foodvision.plan.graph import score_key
+from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
 from tasks.tables import SCHEMAS
@@ -297,6 +299,8 @@ def _cell_row(cell: Event) -> Row:
         "seed": settings["seed"],
         "device": settings["device"],
         "settings_json": _json(cell["settings"]),
+        "augment": augment_words(settings.get("augment", "none")),
+        "mix": mix_words(settings.get("mix", "none")),
     }
 
 

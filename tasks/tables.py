@@ -52,6 +52,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         seed=_COUNT,
         device=_TEXT,
         settings_json=_TEXT,
+        augment=_TEXT,
+        mix=_TEXT,
     ),
     "cell_runs": _schema(
         run_id=_TEXT,

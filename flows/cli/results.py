@@ -41,6 +41,7 @@ _RANKED_BY = {
     ),
     "train.loss": tables.Column("Train loss", "train_loss", tables.share, is_number=True),
 }
+_GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
 _FINISHED = "completed"
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
@@ -106,7 +107,7 @@ def rank(
 ) -> None:
     """Print the leaderboard, best first."""
     rows, by = _ranked(plan, overrides or ())
-    columns = leaderboard_columns(by)
+    columns = leaderboard_columns(by, rows)
     if plan is None:
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
     tables.print_rows(rows, columns, as_json=as_json, empty="No cell has a result yet.")
@@ -236,12 +237,17 @@ def wilson_interval(accuracy: float, images: int) -> tuple[float, float]:
 # -- looking up -------------------------------------------------------------------------------
 
 
-def leaderboard_columns(by: str) -> tuple[tables.Column, ...]:
-    """Return the leaderboard's columns; what it is ranked by stands first, in 80 columns."""
-    if by not in _RANKED_BY:
-        return LEADERBOARD
+def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tables.Column, ...]:
+    """Return the leaderboard's columns, in 80 columns; what it is ranked by stands first.
+
+    Where training images are changed or mixed, the over-fitting gap stands beside the accuracy.
+    """
     place, label, *figures = LEADERBOARD
-    return (place, label, _RANKED_BY[by], *figures[:-1])
+    if any(row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix")):
+        figures[1:2] = [_GAP]  # in place of the loss
+    if by in _RANKED_BY:
+        figures = [_RANKED_BY[by], *figures[:-1]]
+    return (place, label, *figures)
 
 
 def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:

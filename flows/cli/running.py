@@ -84,7 +84,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     """
     tables.print_rows(
         outcome.leaderboard,
-        leaderboard_columns(outcome.ranked_by),
+        leaderboard_columns(outcome.ranked_by, outcome.leaderboard),
         as_json=False,
         empty="No cell has a result.",
     )

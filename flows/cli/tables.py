@@ -67,6 +67,11 @@ def share(value: float) -> str:
     return f"{value:.4f}"
 
 
+def difference(value: float) -> str:
+    """Return a difference of two shares with its sign and four decimals."""
+    return f"{value:+.4f}"
+
+
 def number(value: float) -> str:
     """Return a number with separators between thousands."""
     return f"{value:,}"

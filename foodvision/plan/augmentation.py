@@ -6,7 +6,7 @@ called as torchvision calls them, and have its defaults.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Tag, model_validator
 
@@ -24,6 +24,9 @@ from foodvision.plan.values import (
     check_order,
     text_or,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 MAX_MAGNITUDE = 30
 MAX_KERNEL = 255
@@ -296,6 +299,15 @@ def with_preset_spelled_out(augment: Any) -> Any:
     if isinstance(augment, str) and augment in PRESETS:
         return [step.model_dump(mode="json") for step in PRESETS[augment]]
     return augment
+
+
+def augment_words(augment: str | Sequence[Mapping[str, Any]]) -> str:
+    """Say in a word or two how images are changed: `none`, or the kinds of steps.
+
+    Args:
+        augment: plain values of a checked cell.
+    """
+    return augment if isinstance(augment, str) else " + ".join(step["kind"] for step in augment)
 
 
 def _resolve(augment: Any) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, Tag
 
 from foodvision.plan.values import Probability, Rate, Settings, text_or
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class MixupSettings(Settings):
@@ -57,6 +60,17 @@ class EitherSettings(Settings):
 MixSettings = Annotated[
     MixupSettings | CutmixSettings | EitherSettings, Field(discriminator="kind")
 ]
+
+
+def mix_words(mix: str | Mapping[str, Any]) -> str:
+    """Say in a word how images are mixed: `none`, or the kind.
+
+    Args:
+        mix: plain values of a checked cell.
+    """
+    return mix if isinstance(mix, str) else str(mix["kind"])
+
+
 Mix = Annotated[
     Annotated[Literal["none"], Tag("text")] | Annotated[MixSettings, Tag("settings")],
     text_or("settings"),

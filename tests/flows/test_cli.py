@@ -337,6 +337,35 @@ ROWS = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("by", "change", "expected"),
+    [
+        (
+            "test.accuracy",
+            {"augment": "none", "mix": None},
+            ["#", "Model", "Test accuracy", "Test loss", "Seconds", "Parameters"],
+        ),
+        (
+            "test.accuracy",
+            {"augment": "horizontal_flip", "mix": "none"},
+            ["#", "Model", "Test accuracy", "Train − test", "Seconds", "Parameters"],
+        ),
+        (
+            "valid.accuracy",
+            {"augment": "none", "mix": "mixup"},
+            ["#", "Model", "Valid accuracy", "Test accuracy", "Train − test", "Seconds"],
+        ),
+    ],
+)
+def test_the_gap_stands_where_training_images_are_changed(
+    by: str, change: dict[str, Any], expected: list[str]
+) -> None:
+    rows = [{"augment": "none", "mix": "none"}, change]
+    columns = results.leaderboard_columns(by, rows)
+    assert [column.title for column in columns] == expected
+    assert tables.difference(-0.05) == "-0.0500"
+
+
 def _print_board(*, as_json: bool) -> None:
     tables.print_rows(ROWS, results.LEADERBOARD, as_json=as_json, empty="")
 

@@ -74,6 +74,8 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "seed": (_COUNT, 42),
         "device": (_TEXT, "auto"),
         "settings_json": (_TEXT, '{"seed": 42}'),
+        "augment": (_TEXT, "none"),
+        "mix": (_TEXT, "none"),
     },
     "cell_runs": {
         "run_id": (_TEXT, "run-1"),

@@ -32,7 +32,9 @@ def _make_version(path: Path, version: int, tables: dict[str, pa.Table]) -> list
             if name in tables
         ]
         for name in there:
-            connection.register("given", tables[name])
+            described = connection.execute(f"describe {name}").fetchall()
+            known = [column[0] for column in described]  # later versions have more columns
+            connection.register("given", tables[name].select(known))
             connection.execute(f"insert into {name} by name select * from given")
             connection.unregister("given")
     return there

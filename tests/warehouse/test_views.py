@@ -325,6 +325,55 @@ def test_savings_of_a_run(answer: Callable[[Tables, str], list[Row]], rows: Rows
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "gap"),
+    [
+        pytest.param({"train_accuracy": 1.0, "test_accuracy": 0.75}, 0.25, id="over-fitted"),
+        pytest.param({"train_accuracy": 0.5, "test_accuracy": 0.75}, -0.25, id="under-fitted"),
+        pytest.param({"train_accuracy": None, "test_accuracy": 0.75}, None, id="not known"),
+    ],
+)
+def test_overfitting_is_what_training_knows_better(
+    given: Row, gap: float | None, answer: Callable[[Tables, str], list[Row]], cells: Cells
+) -> None:
+    (row,) = answer(cells(given), "select overfitting_gap from leaderboard")
+    assert row["overfitting_gap"] == gap
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        pytest.param([(None, 0.5), (None, 0.8), (None, 0.84)], (3, 0.84, 2, 3), id="slowly"),
+        pytest.param([(None, 0.9), (None, 0.9), (None, 0.5)], (3, 0.9, 1, 1), id="at once"),
+        pytest.param([(0.2, 0.9), (0.4, 0.1)], (2, 0.4, 2, 2), id="by validation images"),
+        pytest.param([(None, 0.0)], (1, 0.0, 1, 1), id="never better than nothing"),
+        pytest.param([], None, id="no curve"),
+    ],
+)
+def test_convergence_is_the_first_epoch_near_the_best(
+    accuracies: list[tuple[float | None, float]],
+    expected: tuple[float, ...] | None,
+    answer: Callable[[Tables, str], list[Row]],
+    cells: Cells,
+    rows: Rows,
+) -> None:
+    tables = cells({})
+    if accuracies:
+        curve = [
+            {
+                "result_key": "result of cell-0",
+                "epoch": epoch,
+                "valid_accuracy": valid,
+                "test_accuracy": test,
+            }
+            for epoch, (valid, test) in enumerate(accuracies, start=1)
+        ]
+        tables["epochs"] = rows("epochs", *curve)
+    columns = "epochs, best_accuracy, epochs_to_converge, best_epoch"
+    found = answer(tables, f"select {columns} from convergence")
+    assert [tuple(row.values()) for row in found] == ([] if expected is None else [expected])
+
+
 def test_mistakes_come_with_the_surest_first(
     answer: Callable[[Tables, str], list[Row]], rows: Rows
 ) -> None:

@@ -5,6 +5,7 @@
 -- result_key, train_key: keys of the result and of the trained state
 -- arch … settings_json: the recipe, as in cells
 -- config_id: hash of the recipe without its seed: cells that differ in the seed alone share it
+-- overfitting_gap: training accuracy (as measured while training) minus test accuracy
 -- test_f1_macro … test_calibrated_error: as in metrics
 -- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
 -- run_id, run_started_at, finished_at: the run that the row comes from
@@ -49,6 +50,8 @@ select
     cells.batch_size,
     cells.optimizer,
     cells.learning_rate,
+    cells.augment,
+    cells.mix,
     cells.seed,
     cells.device,
     cells.settings_json,
@@ -61,6 +64,7 @@ select
     latest.valid_accuracy,
     latest.test_loss,
     latest.test_accuracy,
+    latest.train_accuracy - latest.test_accuracy as overfitting_gap,
     metrics.f1_macro as test_f1_macro,
     metrics.top_k as test_top_k,
     metrics.top_k_accuracy as test_top_k_accuracy,
@@ -104,6 +108,8 @@ comment on column leaderboard.epochs is 'epochs that the recipe asks for';
 comment on column leaderboard.batch_size is 'images per step of the optimiser';
 comment on column leaderboard.optimizer is 'kind of optimiser';
 comment on column leaderboard.learning_rate is 'learning rate at the first step';
+comment on column leaderboard.augment is 'random changes of training images: none, or their kinds; null: loaded by an older version';
+comment on column leaderboard.mix is 'how training images are mixed: none, mixup, cutmix or either; null: loaded by an older version';
 comment on column leaderboard.seed is 'seed of everything random';
 comment on column leaderboard.device is 'device that the recipe asks for';
 comment on column leaderboard.settings_json is 'the whole recipe as canonical JSON';
@@ -115,6 +121,7 @@ comment on column leaderboard.valid_loss is 'mean loss over the validation image
 comment on column leaderboard.valid_accuracy is 'share of validation images classified rightly, in [0, 1]';
 comment on column leaderboard.test_loss is 'mean loss over the test images';
 comment on column leaderboard.test_accuracy is 'share of test images classified rightly, in [0, 1]';
+comment on column leaderboard.overfitting_gap is 'train_accuracy minus test_accuracy: large where the model has learned its training images by heart';
 comment on column leaderboard.test_f1_macro is 'F1 on the test images, plain mean over classes, in [0, 1]';
 comment on column leaderboard.test_top_k is 'the k of test_top_k_accuracy: 5, or one less than there are classes';
 comment on column leaderboard.test_top_k_accuracy is 'share of test images whose class is among the k most probable, in [0, 1]';
