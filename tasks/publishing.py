@@ -221,11 +221,16 @@ def _days(folder: Path) -> Iterable[date]:
 
 def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:
     names = ("epoch", "train_loss", "train_accuracy", "learning_rate", "seconds")
-    return {name: row[name] for name in names} | {
-        f"{part}_{name}": by_epoch[row["epoch"]][name]
-        for part, by_epoch in scores.items()
-        for name in ("loss", "accuracy")
-    }
+    groups = {"group_rates": row.get("learning_rates", {})}
+    return (
+        {name: row[name] for name in names}
+        | groups
+        | {
+            f"{part}_{name}": by_epoch[row["epoch"]][name]
+            for part, by_epoch in scores.items()
+            for name in ("loss", "accuracy")
+        }
+    )
 
 
 def _hparams(settings: Row) -> Row:
@@ -241,6 +246,7 @@ def _hparams(settings: Row) -> Row:
         "epochs": settings["epochs"],
         "optimizer": settings["optimizer"]["kind"],
         "lr": settings["optimizer"]["lr"],
+        "schedule": settings["schedule"]["kind"],
         "precision": settings["precision"],
         "seed": settings["seed"],
     }

@@ -31,7 +31,7 @@ class Result:
 
     Attributes:
         weights: all tensors of the final state that differ from the initial weights, by name.
-        optimizer: the optimiser's state, flat.
+        optimizer: the optimiser's state, flat; and what it moves, where `weights` are averages.
         epochs: per epoch the metrics in training, then those on each scored part.
         logits: per scored part, float32 [N, C], in the order of the part's images.
     """
@@ -83,7 +83,10 @@ def read_result(store: Store, compiled: CompiledCell) -> Result:
     snapshot = read_snapshot(store, compiled.final)
     return Result(
         weights=snapshot.model,
-        optimizer=snapshot.optimizer,
+        optimizer={
+            **snapshot.optimizer,
+            **{f"{name}.moved": value for name, value in snapshot.moved.items()},
+        },
         epochs=_epochs(store, compiled),
         logits={
             part: read_logits(store.get("score", key)) for part, key in compiled.score_keys.items()

@@ -14,7 +14,6 @@ cannot be traced stays closed, so the coarsest result is "all but the head".
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -28,6 +27,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torchvision.ops import StochasticDepth
 
 from foodvision.errors import ModelError
+from foodvision.plan.blocks import leading_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -78,12 +78,7 @@ class BlockModel:
         body = len(self.blocks) - 1
         if isinstance(freeze, int) and not isinstance(freeze, bool):
             return self._check_count(freeze)
-        counts = {
-            "none": 0,
-            "early": math.ceil(body / 3),
-            "most": max(body - 1, 0),
-            "backbone": body,
-        }
+        counts = {"none": 0, **leading_blocks(body)}
         if freeze in counts:
             return counts[str(freeze)]
         return self._check_count(self._count_up_to(str(freeze)))

@@ -27,7 +27,7 @@ CELL_ID_LENGTH = 16
 # by then, but for one chance in e^100; so where cells are lacking, there are no more.
 DRAWS_PER_CELL = 100
 # Settings that came when results were kept already: at their default they leave old ids alone.
-_LATER_SETTINGS = ("augment", "mix")
+_LATER_SETTINGS = ("augment", "mix", "accumulate")
 _SEPARATOR = " · "
 _BASE_LABEL = "base"
 

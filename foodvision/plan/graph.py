@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.phases import phase_steps
+from foodvision.plan.rate_groups import rate_groups
 from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from foodvision.plan.expand import Cell
     from foodvision.plan.facts import Architecture, Facts, ImageSet, Part
     from foodvision.plan.phases import OptimizerState, PhaseStep
+    from foodvision.plan.rate_groups import RateGroup
     from foodvision.plan.schedules import StepValues
     from foodvision.plan.schema import CellSettings
 
@@ -92,6 +94,7 @@ class Phase:
         first_epoch: of the chain, from 1.
         last_epoch: of the chain, included.
         steps: optimizer steps of an epoch.
+        groups: the trainable blocks by the rate that they learn at.
         start: what the optimizer knows when the phase begins: nothing (`reset`), or what it knew
             of the blocks that the phase before trained too (`keep`).
     """
@@ -108,12 +111,18 @@ class Phase:
     first_epoch: int
     last_epoch: int
     steps: int
+    groups: tuple[RateGroup, ...]
     start: OptimizerState
 
     @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.train.classes)
+
+    @property
+    def has_one_rate(self) -> bool:
+        """Whether every block learns at the optimizer's rate."""
+        return all(group.factor == 1 for group in self.groups)
 
     @property
     def changed_count(self) -> int:
@@ -128,7 +137,8 @@ class Chain:
     Attributes:
         phases: one after the other; most cells have one.
         states: keys of the states after epoch 1, 2, …
-        learning_rates: per epoch, the learning rate of every step.
+        learning_rates: per epoch, the optimizer's learning rate of every step; what a block learns
+            at is this times the factor of its group.
         momenta: per epoch, the momentum of every step; empty where the optimizer's own counts.
     """
 
@@ -278,7 +288,8 @@ def _chain(settings: CellSettings, facts: Facts) -> Chain:
         rates += _phase_rates(phase)
         moved += _phase_momenta(phase)
         for epoch in range(phase.first_epoch, phase.last_epoch + 1):
-            states.append(_epoch_key(previous, epoch, rates[epoch - 1], moved[epoch - 1]))
+            digests = _group_rates(phase, rates[epoch - 1])
+            states.append(_epoch_key(previous, epoch, digests, moved[epoch - 1]))
             previous = states[-1]
         phases.append(phase)
     return Chain(tuple(phases), tuple(states), learning_rates=tuple(rates), momenta=tuple(moved))
@@ -316,13 +327,31 @@ def _check_batch(settings: CellSettings, images: int) -> None:
             f"for the {images} of {settings.data.name}. Make the batch smaller, or take more "
             "images."
         )
+    batches = steps_per_epoch(images, settings.batch_size)
+    if settings.accumulate > batches:
+        raise PlanError(
+            f"accumulate must be at most the number of batches in an epoch, got "
+            f"{settings.accumulate} for the {batches} of {settings.data.name}. Make it smaller, or "
+            "the batches."
+        )
+
+
+_GroupRates = str | tuple[tuple[tuple[str, ...], str], ...]
+
+
+def _group_rates(phase: Phase, rates: tuple[float, ...]) -> _GroupRates:
+    """Return the digest of every step's rate; where they differ, those of each group of blocks."""
+    if phase.has_one_rate:
+        return _rates_digest(rates)
+    return tuple(
+        (group.blocks, _rates_digest(tuple(rate * group.factor for rate in rates)))
+        for group in phase.groups
+    )
 
 
 @lru_cache(maxsize=200_000)
-def _epoch_key(
-    previous: str, epoch: int, rates: tuple[float, ...], moved: tuple[float, ...]
-) -> str:
-    inputs = {"previous": previous, "epoch": epoch, "learning_rates": _rates_digest(rates)}
+def _epoch_key(previous: str, epoch: int, rates: _GroupRates, moved: tuple[float, ...]) -> str:
+    inputs = {"previous": previous, "epoch": epoch, "learning_rates": rates}
     return digest(inputs | ({"momenta": _rates_digest(moved)} if moved else {}))
 
 
@@ -371,6 +400,7 @@ def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
         "seed": settings.seed,
         "optimizer": settings.optimizer.model_dump(mode="json", exclude={"lr"}),
         "loss": settings.loss.model_dump(mode="json"),
+        **_later_inputs(settings),
     }
     reached = before[-1].last_epoch if before else 0
     return Phase(
@@ -385,9 +415,20 @@ def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
         untouched_count=untouched,
         first_epoch=reached + 1,
         last_epoch=reached + settings.epochs,
-        steps=steps_per_epoch(len(train.images), settings.batch_size),
+        steps=steps_per_epoch(len(train.images), settings.batch_size, settings.accumulate),
+        groups=rate_groups(settings.model, architecture),
         start=step.start,
     )
+
+
+def _later_inputs(settings: CellSettings) -> dict[str, Any]:
+    """Return what a phase's key did not always have, where it is not as if it were not there."""
+    later: dict[str, Any] = {
+        "accumulate": settings.accumulate if settings.accumulate > 1 else None,
+        "clip": settings.clip and settings.clip.model_dump(exclude_none=True),
+        "ema": settings.ema and settings.ema.model_dump(),
+    }
+    return {name: value for name, value in later.items() if value is not None}
 
 
 def _check_shape(

@@ -209,6 +209,16 @@ NamedData = Annotated[DataChoice, BeforeValidator(_named, json_schema_input_type
 Freeze = Annotated[str | int, BeforeValidator(_check_freeze, json_schema_input_type=str | int)]
 
 
+Rate = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0)]
+LrScale = Annotated[
+    Annotated[Factor, Tag("number")]
+    | Annotated[dict[str, Rate], Field(min_length=1), Tag("blocks")],
+    Discriminator(lambda value: "blocks" if isinstance(value, dict) else "number"),
+]
+
+
 class ModelSettings(_Settings):
     """An architecture and what it starts from.
 
@@ -219,6 +229,8 @@ class ModelSettings(_Settings):
         weights_sha256: what the weights' file must have, 64 hex digits.
         freeze: `none`, `backbone`, `early`, `most`, a block's name or a count of leading blocks.
         batchnorm: `auto` freezes the statistics of frozen blocks, `frozen` all, `train` none.
+        lr_scale: what the learning rate of a block is multiplied by. A number: from the head (1)
+            forward, each block that part of the one behind it. A mapping: by block.
         dropout: probability in the new head, in [0, 1); `None`: the architecture's own.
         hidden: width of one of our own networks; `None`: its own.
     """
@@ -228,6 +240,7 @@ class ModelSettings(_Settings):
     weights_sha256: Sha256 | None = None
     freeze: Freeze = "none"
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
+    lr_scale: LrScale | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     hidden: Count | None = None
 
@@ -306,10 +319,50 @@ class SgdSettings(_Settings):
     weight_decay: NotNegative = 0.0
 
 
-Optimizer = Annotated[AdamSettings | AdamWSettings | SgdSettings, Field(discriminator="kind")]
+class RmspropSettings(_Settings):
+    """RMSprop (Tieleman and Hinton, 2012), with torch's defaults.
+
+    Attributes:
+        alpha: decay of the running mean of squares, in [0, 1).
+        centered: whether the running mean is taken off the squares.
+    """
+
+    kind: Literal["rmsprop"]
+    lr: Rate
+    alpha: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    eps: Rate = 1e-8
+    weight_decay: NotNegative = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    centered: bool = False
 
 
-Factor = Annotated[float, Field(gt=0, le=1)]
+Optimizer = Annotated[
+    AdamSettings | AdamWSettings | SgdSettings | RmspropSettings, Field(discriminator="kind")
+]
+
+
+class ClipSettings(_Settings):
+    """Gradients are cut before a step: their common length, or each number.
+
+    Attributes:
+        norm: longest gradient of all parameters together; a longer one is scaled down.
+        value: largest absolute value of a number of a gradient, in place of `norm`.
+    """
+
+    norm: Rate | None = None
+    value: Rate | None = None
+
+
+class EmaSettings(_Settings):
+    """A moving average of the weights; it is what is scored and saved.
+
+    Attributes:
+        decay: share of the average that a step leaves, in (0, 1).
+    """
+
+    decay: Annotated[float, Field(gt=0, lt=1)]
+
+
 Interval = Literal["epoch", "step"]
 
 
@@ -499,6 +552,9 @@ class CellSettings(_Settings):
         phases: settings that hold for some epochs each, one phase after the other; each has
             `epochs`, settings of the cell by dotted path, and `optimizer_state` (`reset` or
             `keep`).
+        accumulate: batches per optimizer step.
+        clip: how gradients are cut before a step.
+        ema: the average of the weights that is scored and saved in their place.
         seed: of the new head, the order of images, dropout, augmentation, mixing; in [0, 2**63).
         precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
@@ -518,6 +574,9 @@ class CellSettings(_Settings):
     phases: Phases = ()
     optimizer: Optimizer
     schedule: Schedule = ConstantSchedule()
+    accumulate: Count = 1
+    clip: ClipSettings | None = None
+    ema: EmaSettings | None = None
     loss: LossSettings = LossSettings()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -659,7 +718,13 @@ def _step_clashes(cell: CellSettings) -> list[Clash]:
     if cell.mix != "none" and cell.batch_size == 1:
         message = f"mix ({cell.mix.kind}) needs 2 or more images in a batch, batch_size is 1: "
         found.append(((("batch_size",), ("mix",)), f"{message}make it larger or write mix: none"))
-    optimizer = cell.optimizer
+    clip, optimizer = cell.clip, cell.optimizer
+    if clip is not None and clip.norm is not None and clip.value is not None:
+        message = f"norm ({clip.norm:g}) and value ({clip.value:g}) cannot both be given: "
+        paths = (("clip", "value"), ("clip", "norm"))
+        found.append((paths, f"{message}delete one (or set it to null)"))
+    elif clip is not None and clip.norm is None and clip.value is None:
+        found.append(((("clip",),), "needs norm or value, got neither: write clip: {norm: 1}"))
     if isinstance(optimizer, SgdSettings) and optimizer.nesterov and optimizer.momentum == 0:
         paths = (("optimizer", "nesterov"), ("optimizer", "momentum"))
         message = "nesterov (true) needs momentum above 0, got momentum 0: write momentum: 0.9"

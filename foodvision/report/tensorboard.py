@@ -23,7 +23,7 @@ import tempfile
 import unicodedata
 import warnings
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,7 @@ class EpochScalars:
         test_loss: as above.
         test_accuracy: as above.
         learning_rate: of the epoch's last step.
+        group_rates: the same by group of blocks, where they learn at different rates.
         seconds: that the epoch took.
     """
 
@@ -82,6 +83,7 @@ class EpochScalars:
     test_accuracy: float | None = None
     learning_rate: float | None = None
     seconds: float = 0.0
+    group_rates: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_folder(runs_root: Path, date: dt.date, plan: str, model: str, rest: str) -> Path:
@@ -142,6 +144,7 @@ def write_cell(
         _event(started, 0, [_text("config", _config_table(config)), _layout()]),
         _event(started, 0, [_session_start(hparams, started)]),
         *_scalar_events(epochs, times, {"learning_rate": "learning_rate"}),
+        *_group_rate_events(epochs, times),
         _event(ended, last_epoch, [_scalar(f"{_FINAL}/{name}", v) for name, v in _known(final)]),
         _event(ended, last_epoch, [_session_end(ended, succeeded=succeeded)]),
     ]
@@ -216,6 +219,18 @@ def _scalar_events(
     return events
 
 
+def _group_rate_events(epochs: Sequence[EpochScalars], times: Sequence[float]) -> list[Event]:
+    return [
+        _event(
+            time,
+            epoch.epoch,
+            [_scalar(f"learning_rate/{name}", rate) for name, rate in epoch.group_rates.items()],
+        )
+        for epoch, time in zip(epochs, times, strict=True)
+        if epoch.group_rates
+    ]
+
+
 def _event(time: float, step: int, values: Sequence[Summary.Value]) -> Event:
     return Event(wall_time=time, step=step, summary=Summary(value=values))
 
@@ -241,7 +256,7 @@ def _layout() -> Summary.Value:
         for title, tag in (
             ("loss, train and test", "loss"),
             ("accuracy, train and test", "accuracy"),
-            ("learning rate", "learning_rate"),
+            ("learning rate", "learning_rate(/.*)?"),
         )
     ]
     layout = layout_pb2.Layout(category=[layout_pb2.Category(title="FoodVision", chart=charts)])

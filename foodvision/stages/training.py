@@ -18,7 +18,7 @@ from foodvision.plan.work import Tally
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.determinism import deterministic
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
-from foodvision.train.optimizers import OptimizerSettings
+from foodvision.train.optimizers import ClipSettings, OptimizerSettings
 from foodvision.train.snapshots import (
     changing_names,
     load_snapshot,
@@ -212,6 +212,7 @@ def _run_epochs(
         snapshot_names=changed_names,
         inputs_at=augmented_inputs(phase, inputs),
         mix_at=_mix_at(phase),
+        lr_factors=_lr_factors(phase, model),
     ):
         for score in scores:
             score.add(result.epoch, suffix)
@@ -220,6 +221,17 @@ def _run_epochs(
         bar.advance(1)
     bar.close()
     return keeper.states, results
+
+
+def _lr_factors(phase: Phase, model: BlockModel) -> dict[str, float]:
+    """Return what the learning rate of each parameter is multiplied by, where not by 1."""
+    factors = {name: group.factor for group in phase.groups for name in group.blocks}
+    return {
+        name: factors[block]
+        for position, block in enumerate(model.blocks)
+        if factors.get(block, 1.0) != 1.0
+        for name, _ in model.named_parameters(position)
+    }
 
 
 def train_settings(phase: Phase) -> TrainSettings:
@@ -233,6 +245,9 @@ def train_settings(phase: Phase) -> TrainSettings:
         label_smoothing=settings.loss.label_smoothing,
         micro_batch=settings.micro_batch,
         precision=settings.precision,
+        accumulate=settings.accumulate,
+        clip=None if settings.clip is None else ClipSettings(**settings.clip.model_dump()),
+        ema_decay=None if settings.ema is None else settings.ema.decay,
     )
 
 
@@ -276,7 +291,11 @@ class _Keeper:
 
 
 def _snapshot_bytes(snapshot: Snapshot) -> int:
-    tensors = [*snapshot.model.values(), *snapshot.optimizer.values()]
+    tensors = [
+        *snapshot.model.values(),
+        *snapshot.optimizer.values(),
+        *snapshot.moved.values(),
+    ]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
@@ -295,7 +314,7 @@ def _write_span(
             "snapshots": sorted(states),
             "keeps_every_state": len(results) == len(states) == span.epochs,
             "diverged": not results or results[-1].diverged,
-            "epochs": [_json_row(result) for result in results],
+            "epochs": [_json_row(result) | _group_rates(result, span.phase) for result in results],
         }
         writer.work |= {"epochs": len(results), "images": sum(row.images for row in results)}
         writer.seconds = sum(result.seconds for result in results)
@@ -309,6 +328,14 @@ def _json_row(result: EpochResult) -> dict[str, Any]:
         name: _finite(value) if isinstance(value, float) else value
         for name, value in asdict(result).items()
     }
+
+
+def _group_rates(result: EpochResult, phase: Phase) -> dict[str, dict[str, float]]:
+    """Return each group's learning rate of the last step, where they are not all the same."""
+    if phase.has_one_rate:
+        return {}
+    rates = {group.label: result.learning_rate * group.factor for group in phase.groups}
+    return {"learning_rates": rates}
 
 
 def _write_score(store: Store, state: str, score: _Scores) -> None:

@@ -6,7 +6,9 @@ It prints nothing, writes nothing, and knows neither plans nor files.
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -15,22 +17,25 @@ from torch.nn import functional
 
 from foodvision.errors import TrainingError
 from foodvision.plan.schedules import batch_sizes, steps_per_epoch
+from foodvision.train.averaging import WeightAverage
 from foodvision.train.determinism import aligned
 from foodvision.train.dropout import portable_dropout
 from foodvision.train.generators import epoch_generator, epoch_randomness
-from foodvision.train.optimizers import OptimizerSettings, build_optimizer
+from foodvision.train.optimizers import ClipSettings, OptimizerSettings, build_optimizer
 from foodvision.train.precision import Precision, forward_precision
 from foodvision.train.snapshots import (
     Snapshot,
     carry_optimizer,
     changing_names,
+    restore_moved,
     restore_snapshot,
     restore_weights,
     take_snapshot,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from torch import Tensor, nn
 
@@ -55,6 +60,10 @@ class TrainSettings:
         micro_batch: most images in one forward pass (memory); the step still weighs all images of
             its batch alike. `None`: the whole batch at once.
         precision: of the forward pass; the loss is computed from float32 logits.
+        accumulate: batches per optimizer step, whose images all weigh alike; >= 1. The last step of
+            an epoch takes what is left.
+        clip: how gradients are cut before a step.
+        ema_decay: keep a moving average of the weights, see `WeightAverage`.
     """
 
     batch_size: int
@@ -63,6 +72,9 @@ class TrainSettings:
     label_smoothing: float = 0.0
     micro_batch: int | None = None
     precision: Precision = "float32"
+    accumulate: int = 1
+    clip: ClipSettings | None = None
+    ema_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +89,7 @@ class EpochResult:
         images: images trained on.
         steps: optimizer steps.
         seconds: wall time of the epoch.
-        learning_rate: of the last step.
+        learning_rate: the optimizer's, of the last step.
         diverged: a loss or a weight is NaN or infinite; no epoch follows.
     """
 
@@ -119,10 +131,12 @@ def train_epochs(
     snapshot_names: Callable[[nn.Module], Iterable[str]] = changing_names,
     inputs_at: Callable[[int], Inputs] | None = None,
     mix_at: Callable[[int], Mixer] | None = None,
+    lr_factors: Mapping[str, float] | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train epoch by epoch, changing `module` in place.
 
-    The caller may use the module between two epochs (to score it): every epoch sets its training
+    The caller may use the module between two epochs (to score it); where an average of the weights
+    is kept, the module then holds the average. Every epoch sets its training
     mode and its random numbers anew, so that nothing done in between acts on what follows, and
     10 epochs are 5 epochs, a snapshot, and 5 more, to the bit (inside `deterministic`).
 
@@ -149,6 +163,8 @@ def train_epochs(
             epoch; asked once per epoch. `None`: `inputs`, always.
         mix_at: what mixes whole batches in an epoch (from 1); asked once per epoch. `None`:
             batches stay as they are.
+        lr_factors: what the learning rate of a parameter is multiplied by, by its name; 1 where it
+            has none.
 
     Returns:
         An iterator over each epoch's result and a function that takes its snapshot; the function
@@ -167,12 +183,17 @@ def train_epochs(
         mix_at=mix_at or (lambda _: None),
         whole=whole or module,
         snapshot_names=snapshot_names,
+        lr_factors=lr_factors or {},
     )
     if snapshot is not None:
         trainer.restore(snapshot, optimizer_start)
     moved = momenta or [()] * len(learning_rates)
     pace = [_pace(rates, values) for rates, values in zip(learning_rates, moved, strict=True)]
     return trainer.run(pace, first_epoch, enter_train_mode)
+
+
+# Positions of a batch's images, int64 [n], and their labels, int64 [n] on the device.
+_Batch = tuple[np.ndarray, "Tensor"]
 
 
 class _Trainer:
@@ -188,6 +209,7 @@ class _Trainer:
         mix_at: Callable[[int], Mixer | None],
         whole: nn.Module,
         snapshot_names: Callable[[nn.Module], Iterable[str]],
+        lr_factors: Mapping[str, float],
     ) -> None:
         self._module = module
         self._whole = whole
@@ -199,8 +221,11 @@ class _Trainer:
         self._snapshot_names = snapshot_names
         self._trainable = {n: p for n, p in module.named_parameters() if p.requires_grad}
         params = tuple(self._trainable.values())
-        self._optimizer = build_optimizer(params, settings.optimizer, lr=0.0)
+        factors = [lr_factors.get(name, 1.0) for name in self._trainable]
+        self._optimizer = build_optimizer(params, settings.optimizer, lr=0.0, factors=factors)
         self._optimizer.zero_grad()
+        decay = settings.ema_decay
+        self._average = None if decay is None else WeightAverage(module, decay)
         self._device = params[0].device
         self._epoch = 0
 
@@ -208,10 +233,14 @@ class _Trainer:
         trainable = [*self._trainable]
         if optimizer_start is None:
             restore_snapshot(snapshot, self._whole, self._optimizer, trainable=trainable)
-            return
-        restore_weights(snapshot, self._whole)
+        else:
+            restore_weights(snapshot, self._whole)
         if optimizer_start == "keep":
             carry_optimizer(snapshot, self._optimizer, trainable=trainable)
+        if optimizer_start != "reset" and snapshot.moved:
+            if self._average is not None:
+                self._average.begin()
+            restore_moved(snapshot, self._whole)
 
     def run(
         self,
@@ -223,9 +252,14 @@ class _Trainer:
             enter_train_mode(self._module)
             self._epoch = epoch
             result = self._train_epoch(epoch, pace)
-            yield result, self._snapshot_function(epoch)
+            with self._shown() as moved:
+                yield result, self._snapshot_function(epoch, moved)
             if result.diverged:
                 return
+
+    def _shown(self) -> AbstractContextManager[Mapping[str, Tensor]]:
+        """Let the module hold what is scored; give what the optimizer moves where that differs."""
+        return nullcontext({}) if self._average is None else self._average.shown()
 
     def _train_epoch(self, epoch: int, paces: Sequence[_Pace]) -> EpochResult:
         started = time.perf_counter()
@@ -239,8 +273,10 @@ class _Trainer:
             portable_dropout(self._module, seed, epoch),
         ):
             inputs, mix = self._inputs_at(epoch), self._mix_at(epoch)
-            for (indices, labels), pace in zip(self._batches(order), paces, strict=True):
-                self._step(self._parts(inputs, indices, labels, mix), len(indices), pace, tally)
+            for batches, pace in zip(self._steps(order), paces, strict=True):
+                parts = [self._parts(inputs, *batch, mix) for batch in batches]
+                images = sum(len(labels) for _, labels in batches)
+                self._step(chain.from_iterable(parts), images, pace, tally)
         train_loss, train_accuracy, is_finite = tally.totals()
         return EpochResult(
             epoch=epoch,
@@ -253,7 +289,13 @@ class _Trainer:
             learning_rate=paces[-1].lr,
         )
 
-    def _batches(self, order: Tensor) -> Iterator[tuple[np.ndarray, Tensor]]:
+    def _steps(self, order: Tensor) -> Iterator[Sequence[_Batch]]:
+        """Cut an epoch into the batches of each optimizer step."""
+        batches = list(self._batches(order))
+        for begin in range(0, len(batches), self._settings.accumulate):
+            yield batches[begin : begin + self._settings.accumulate]
+
+    def _batches(self, order: Tensor) -> Iterator[_Batch]:
         sizes = list(batch_sizes(len(order), self._settings.batch_size))
         indices = np.split(order.numpy(), np.cumsum(sizes)[:-1])
         labels = torch.split(self._labels[order].to(self._device), sizes)
@@ -262,7 +304,7 @@ class _Trainer:
     def _parts(
         self, inputs: Inputs, indices: np.ndarray, labels: Tensor, mix: Mixer | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the forward passes of a step: images and labels, mixed over the whole batch."""
+        """Yield the forward passes of a batch: images and labels, mixed over all of it."""
         sizes = list(batch_sizes(len(indices), self._settings.micro_batch or len(indices)))
         if mix is not None:
             images, targets = mix(inputs.batch(indices), labels)
@@ -279,15 +321,19 @@ class _Trainer:
         pace: _Pace,
         tally: _EpochTally,
     ) -> None:
-        """Take one optimizer step: the gradient of the mean loss over the batch."""
+        """Take one optimizer step: the gradient of the mean loss over its images."""
         for inputs, labels in parts:
             loss = self._loss(inputs, labels, tally)
             size = len(labels)
             (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
+        if self._settings.clip is not None:
+            self._optimizer.clip(self._settings.clip)
         self._optimizer.lr = pace.lr
         self._optimizer.momentum = pace.momentum
         self._optimizer.step()
         self._optimizer.zero_grad()
+        if self._average is not None:
+            self._average.update()
 
     def _loss(self, images: Tensor, labels: Tensor, tally: _EpochTally) -> Tensor:
         logits = self._logits(aligned(images))
@@ -329,7 +375,7 @@ class _Trainer:
         checks = [param.detach().isfinite().all() for param in self._trainable.values()]
         return bool(torch.stack(checks).all())
 
-    def _snapshot_function(self, epoch: int) -> Callable[[], Snapshot]:
+    def _snapshot_function(self, epoch: int, moved: Mapping[str, Tensor]) -> Callable[[], Snapshot]:
         def snapshot() -> Snapshot:
             if self._epoch != epoch:
                 raise TrainingError(
@@ -342,6 +388,7 @@ class _Trainer:
                 epoch=epoch,
                 trainable=[*self._trainable],
                 names=self._snapshot_names(self._module),
+                moved=moved,
             )
 
         return snapshot
@@ -391,7 +438,7 @@ def _check_arguments(
             f"Labels are class indices from 0, found {int(labels.min())}. "
             "Number the classes from 0."
         )
-    steps = steps_per_epoch(images, settings.batch_size)
+    steps = steps_per_epoch(images, settings.batch_size, settings.accumulate)
     for epoch, rates in enumerate(learning_rates, start=first_epoch):
         if len(rates) != steps:
             raise TrainingError(

@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from foodvision.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
-Kind = Literal["adam", "adamw", "sgd"]
+Kind = Literal["adam", "adamw", "rmsprop", "sgd"]
 # One elementwise kernel per step, without atomics: bit-equal from run to run for equal `threads`.
 _FUSED_DEVICES = frozenset({"cpu", "cuda"})
 
@@ -27,12 +29,15 @@ class OptimizerSettings:
     """An optimizer without its learning rate, which the engine sets at every step.
 
     Attributes:
-        kind: `adam` (Kingma & Ba, 2015), `adamw` (Loshchilov & Hutter, 2019) or `sgd`.
+        kind: `adam` (Kingma & Ba, 2015), `adamw` (Loshchilov & Hutter, 2019), `rmsprop` (Tieleman
+            & Hinton, 2012) or `sgd`.
         betas: decay of Adam's running means; each in [0, 1).
-        eps: added to Adam's denominator; >= 0.
-        weight_decay: L2 penalty (adam, sgd) or decoupled decay (adamw); >= 0.
-        momentum: of SGD; >= 0.
+        eps: added to the denominator of Adam and RMSprop; >= 0.
+        weight_decay: L2 penalty (adam, rmsprop, sgd) or decoupled decay (adamw); >= 0.
+        momentum: of SGD and RMSprop; >= 0.
         nesterov: whether SGD looks ahead (Sutskever et al., 2013); needs a momentum.
+        alpha: decay of RMSprop's running mean of squares; in [0, 1).
+        centered: whether RMSprop divides by the variance instead (Graves, 2013).
     """
 
     kind: Kind
@@ -41,16 +46,33 @@ class OptimizerSettings:
     weight_decay: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
+    alpha: float = 0.99
+    centered: bool = False
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How gradients are cut before a step: by one of the two.
+
+    Attributes:
+        norm: longest gradient of all parameters together; > 0.
+        value: largest absolute value of each number; > 0.
+    """
+
+    norm: float | None = None
+    value: float | None = None
 
 
 class Optimizer:
-    """Adam, AdamW or SGD over parameters of one device.
+    """Adam, AdamW, RMSprop or SGD over parameters of one device.
 
-    The steps are `torch.optim.adam.adam` and `torch.optim.sgd.sgd`. Their classes are not used:
-    building the first one imports torch's compiler, which takes seconds in every process.
+    The steps are `torch.optim.adam.adam`, `torch.optim.rmsprop.rmsprop` and `torch.optim.sgd.sgd`.
+    Their classes are not used: building the first one imports torch's compiler, which takes seconds
+    in every process.
 
-    On the CPU and on CUDA the kernels are fused: the fastest for small heads, and each element is
-    computed on its own, so that neither the order of threads nor of blocks acts on the bits.
+    On the CPU and on CUDA the kernels are fused (RMSprop has no such one): the fastest for small
+    heads. Each element is computed on its own, so that neither the order of threads nor of blocks
+    acts on the bits.
 
     Attributes:
         lr: learning rate of the next step; >= 0.
@@ -58,7 +80,11 @@ class Optimizer:
     """
 
     def __init__(
-        self, params: Sequence[torch.nn.Parameter], settings: OptimizerSettings, lr: float
+        self,
+        params: Sequence[torch.nn.Parameter],
+        settings: OptimizerSettings,
+        lr: float,
+        factors: Sequence[float] | None = None,
     ) -> None:
         self.lr = lr
         self.momentum: float | None = None
@@ -66,14 +92,22 @@ class Optimizer:
         self._settings = settings
         self._is_fused = all(param.device.type in _FUSED_DEVICES for param in params)
         self._states: list[dict[str, Tensor]] = [{} for _ in params]
+        self._groups: dict[float, list[int]] = {}
+        for position, factor in enumerate(factors or [1.0] * len(self._params)):
+            self._groups.setdefault(factor, []).append(position)
 
     @torch.no_grad()
     def step(self) -> None:
         """Change every parameter that has a gradient."""
+        for factor, positions in self._groups.items():
+            self._step_group(positions, self.lr * factor)
+
+    def _step_group(self, positions: Iterable[int], lr: float) -> None:
         params: list[Tensor] = []
         grads: list[Tensor] = []
         states: list[dict[str, Tensor]] = []
-        for param, state in zip(self._params, self._states, strict=True):
+        for position in positions:
+            param, state = self._params[position], self._states[position]
             if param.grad is not None:
                 params.append(param)
                 grads.append(param.grad)
@@ -81,9 +115,18 @@ class Optimizer:
         if not params:
             return
         if self._settings.kind == "sgd":
-            self._step_sgd(params, grads, states)
+            self._step_sgd(params, grads, states, lr)
+        elif self._settings.kind == "rmsprop":
+            self._step_rmsprop(params, grads, states, lr)
         else:
-            self._step_adam(params, grads, states)
+            self._step_adam(params, grads, states, lr)
+
+    def clip(self, settings: ClipSettings) -> None:
+        """Cut the gradients of all parameters."""
+        if settings.norm is not None:
+            clip_grad_norm_(self._params, settings.norm, foreach=False)
+        if settings.value is not None:
+            clip_grad_value_(self._params, settings.value, foreach=False)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -122,14 +165,27 @@ class Optimizer:
             if self._settings.momentum:
                 state["momentum_buffer"] = torch.zeros_like(param, requires_grad=False)
             return state
+        if self._settings.kind == "rmsprop":
+            return self._begin_rmsprop(state, param)
         counter_device = param.device if self._is_fused else torch.device("cpu")
         state["step"] = torch.zeros((), dtype=torch.float32, device=counter_device)
         state["exp_avg"] = torch.zeros_like(param, requires_grad=False)
         state["exp_avg_sq"] = torch.zeros_like(param, requires_grad=False)
         return state
 
+    def _begin_rmsprop(
+        self, state: dict[str, Tensor], param: torch.nn.Parameter
+    ) -> dict[str, Tensor]:
+        state["step"] = torch.zeros((), dtype=torch.float32)
+        state["square_avg"] = torch.zeros_like(param, requires_grad=False)
+        if self._settings.momentum:
+            state["momentum_buffer"] = torch.zeros_like(param, requires_grad=False)
+        if self._settings.centered:
+            state["grad_avg"] = torch.zeros_like(param, requires_grad=False)
+        return state
+
     def _step_adam(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]]
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]], lr: float
     ) -> None:
         beta1, beta2 = self._settings.betas
         if self.momentum is not None:
@@ -147,14 +203,34 @@ class Optimizer:
             amsgrad=False,
             beta1=beta1,
             beta2=beta2,
-            lr=self.lr,
+            lr=lr,
             weight_decay=self._settings.weight_decay,
             eps=self._settings.eps,
             maximize=False,
         )
 
+    def _step_rmsprop(
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]], lr: float
+    ) -> None:
+        rmsprop(
+            params,
+            grads,
+            [state["square_avg"] for state in states],
+            [state["grad_avg"] for state in states if "grad_avg" in state],
+            [state["momentum_buffer"] for state in states if "momentum_buffer" in state],
+            [state["step"] for state in states],
+            foreach=False,
+            maximize=False,
+            lr=lr,
+            alpha=self._settings.alpha,
+            eps=self._settings.eps,
+            weight_decay=self._settings.weight_decay,
+            momentum=self._momentum(),
+            centered=self._settings.centered,
+        )
+
     def _step_sgd(
-        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]]
+        self, params: list[Tensor], grads: list[Tensor], states: list[dict[str, Tensor]], lr: float
     ) -> None:
         # A momentum that begins at zero takes the same first step as one that does not exist yet.
         sgd(
@@ -165,7 +241,7 @@ class Optimizer:
             fused=self._is_fused,
             weight_decay=self._settings.weight_decay,
             momentum=self._momentum(),
-            lr=self.lr,
+            lr=lr,
             dampening=0.0,
             nesterov=self._settings.nesterov,
             maximize=False,
@@ -173,7 +249,10 @@ class Optimizer:
 
 
 def build_optimizer(
-    params: Sequence[torch.nn.Parameter], settings: OptimizerSettings, lr: float
+    params: Sequence[torch.nn.Parameter],
+    settings: OptimizerSettings,
+    lr: float,
+    factors: Sequence[float] | None = None,
 ) -> Optimizer:
     """Build the optimizer of trainable parameters.
 
@@ -181,6 +260,7 @@ def build_optimizer(
         params: trainable, all on one device; at least one.
         settings: which optimizer.
         lr: learning rate of the first step.
+        factors: what the learning rate of each parameter is multiplied by; `None`: 1.
 
     Raises:
         TrainingError: there is nothing to train, or a setting is outside its range.
@@ -193,7 +273,7 @@ def build_optimizer(
     for rule, is_wrong in _rules(settings):
         if is_wrong:
             raise TrainingError(f"optimizer: {rule}, found {settings}. Change `optimizer`.")
-    return Optimizer(params, settings, lr)
+    return Optimizer(params, settings, lr, factors)
 
 
 def _rules(settings: OptimizerSettings) -> list[tuple[str, bool]]:
@@ -203,8 +283,9 @@ def _rules(settings: OptimizerSettings) -> list[tuple[str, bool]]:
         "momentum": settings.momentum,
     }
     return [
-        ("kind must be adam, adamw or sgd", settings.kind not in get_args(Kind)),
+        (f"kind must be one of {', '.join(get_args(Kind))}", settings.kind not in get_args(Kind)),
         ("betas must lie in [0, 1)", not all(0 <= beta < 1 for beta in settings.betas)),
+        ("alpha must lie in [0, 1)", not 0 <= settings.alpha < 1),
         *(
             (f"{name} must be finite and at least 0", not 0 <= value < math.inf)
             for name, value in positive.items()

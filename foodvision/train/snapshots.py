@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +25,7 @@ _FORMAT = "foodvision-snapshot-2"
 _METADATA = "foodvision"
 _MODEL = "model."
 _OPTIMIZER = "optimizer."
+_MOVED = "moved."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,14 @@ class Snapshot:
         epoch: the last epoch that was trained, from 1.
         model: entries of the module's state dict that training may have changed.
         optimizer: `<parameter name>.<state name>` (`0.weight.exp_avg`, `0.weight.step`).
+        moved: the entries as the optimizer moves them, where `model` holds their average; empty
+            without one.
     """
 
     epoch: int
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
+    moved: dict[str, Tensor] = field(default_factory=dict)
 
 
 def changing_names(module: nn.Module) -> tuple[str, ...]:
@@ -63,6 +67,7 @@ def take_snapshot(
     epoch: int,
     trainable: Sequence[str],
     names: Iterable[str],
+    moved: Mapping[str, Tensor] | None = None,
 ) -> Snapshot:
     """Copy what training has reached.
 
@@ -72,6 +77,7 @@ def take_snapshot(
         epoch: that has just ended, from 1.
         trainable: names of the optimizer's parameters.
         names: entries of the module's state dict to keep.
+        moved: as in `Snapshot`.
 
     Raises:
         TrainingError: a name is no entry of the state dict.
@@ -87,6 +93,7 @@ def take_snapshot(
             for name, states in zip(trainable, optimizer.states(), strict=True)
             for kind, value in states.items()
         },
+        moved={name: _copy(value) for name, value in (moved or {}).items() if name in state},
     )
 
 
@@ -142,10 +149,23 @@ def restore_weights(snapshot: Snapshot, module: nn.Module) -> None:
     Raises:
         TrainingError: the snapshot belongs to another model.
     """
+    _restore(snapshot.model, module)
+
+
+def restore_moved(snapshot: Snapshot, module: nn.Module) -> None:
+    """Copy what the optimizer moved, where that is not what the snapshot's model holds.
+
+    Raises:
+        TrainingError: the snapshot belongs to another model.
+    """
+    _restore(snapshot.moved, module)
+
+
+def _restore(values: Mapping[str, Tensor], module: nn.Module) -> None:
     state = module.state_dict()
-    _check_known(snapshot.model, state)
+    _check_known(values, state)
     with torch.no_grad():
-        for name, value in snapshot.model.items():
+        for name, value in values.items():
             if value.shape != state[name].shape:
                 raise _foreign(
                     f"{name} has the shape {tuple(state[name].shape)}, the snapshot's has "
@@ -205,12 +225,17 @@ def load_snapshot(path: Path, epoch: int | None = None) -> Snapshot:
         epoch=wanted,
         model=_stripped(tensors, _MODEL),
         optimizer=_stripped(tensors, _OPTIMIZER),
+        moved=_stripped(tensors, _MOVED),
     )
 
 
 def _named_tensors(snapshot: Snapshot) -> dict[str, Tensor]:
-    tensors = {_MODEL + name: tensor for name, tensor in snapshot.model.items()}
-    return tensors | {_OPTIMIZER + name: tensor for name, tensor in snapshot.optimizer.items()}
+    parts = {_MODEL: snapshot.model, _OPTIMIZER: snapshot.optimizer, _MOVED: snapshot.moved}
+    return {
+        prefix + name: tensor
+        for prefix, tensors in parts.items()
+        for name, tensor in tensors.items()
+    }
 
 
 def _check_format(path: Path, about: Mapping[str, Any]) -> None:

@@ -477,6 +477,59 @@ def test_five_epochs_are_continued_where_the_schedule_does_not_know_the_end(
 
 
 @pytest.mark.parametrize(
+    ("overrides", "shared"),
+    [
+        (("base.model.lr_scale=0.5",), 0),
+        (("base.model.lr_scale=1",), 5),
+        (("base.model.lr_scale={backbone: 0.5}",), 0),
+        (("base.model.lr_scale={stem: 1}",), 5),
+    ],
+)
+def test_rates_of_blocks_share_what_is_the_same(overrides: tuple[str, ...], shared: int) -> None:
+    plain, scaled = (
+        compiled(BASE, None, "base.model.freeze=none", *more).cells[0].chain.states
+        for more in ((), overrides)
+    )
+    assert sum(left == right for left, right in zip(plain, scaled, strict=True)) == shared
+
+
+def test_equal_rates_of_every_step_and_block_are_one_key_however_they_are_written() -> None:
+    first, second = (
+        compiled(BASE, None, "base.model.freeze=none", f"base.model.lr_scale={scale}").cells[0]
+        for scale in ("0.5", "{stem: 0.25, body: 0.5}")
+    )
+    assert first.cell.cell_id != second.cell.cell_id
+    assert first.final == second.final
+
+
+def test_blocks_that_swap_their_rates_are_another_training() -> None:
+    scales = ("{stem: 0.5}", "{body: 0.5}", "{head: 0.5}", "{backbone: 0.5}")
+    graphs = [
+        compiled(BASE, None, "base.model.freeze=none", f"base.model.lr_scale={scale}")
+        for scale in scales
+    ]
+    assert len({graph.cells[0].final for graph in graphs}) == 4
+
+
+def test_unknown_blocks_are_told_with_those_there_are() -> None:
+    with pytest.raises(
+        PlanError, match=r"none called 'stm'. Did you mean 'stem'\? Blocks of net: stem, body, head"
+    ):
+        compiled(BASE, None, "base.model.lr_scale={stm: 0.1}")
+
+
+def test_accumulated_batches_make_fewer_steps() -> None:
+    work = plan_work(compiled(BASE, None, "base.accumulate=2"), FakeStore())
+    assert work.predicted.steps == 5 * 2  # batches of 4, 4 and 2
+    assert work.predicted.train_images == 5 * 10
+
+
+def test_more_batches_than_there_are_cannot_be_accumulated() -> None:
+    with pytest.raises(PlanError, match=r"accumulate must be at most .* got 4 for the 3 of ten"):
+        compiled(BASE, None, "base.accumulate=4")
+
+
+@pytest.mark.parametrize(
     ("facts", "same"),
     [
         (FakeFacts(environment_facts={"torch": "2.15.0"}), False),

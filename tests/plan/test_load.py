@@ -130,7 +130,53 @@ LINES = [
     (
         "unknown kind",
         changed("kind: adam", "kind: adma"),
-        "12:21: base.optimizer.kind: must be one of adam, adamw, sgd, got 'adma'; did you mean 'adam'?",
+        "12:21: base.optimizer.kind: must be one of adam, adamw, sgd, rmsprop, got 'adma'; did you mean 'adam'?",
+    ),
+    # steps
+    (
+        "clipping in both ways",
+        GOOD + "  clip: {norm: 1, value: 2}\n",
+        "13:26: base.clip.value: norm (1) and value (2) cannot both be given: delete one (or set it to null)",
+    ),
+    (
+        "clipping in no way",
+        GOOD + "  clip: {}\n",
+        "13:9: base.clip: needs norm or value, got neither: write clip: {norm: 1}",
+    ),
+    (
+        "clipping to nothing",
+        GOOD + "  clip: {norm: 0}\n",
+        "13:16: base.clip.norm: must be greater than 0, got 0",
+    ),
+    (
+        "no batch at all",
+        GOOD + "  accumulate: 0\n",
+        "13:15: base.accumulate: must be at least 1, got 0",
+    ),
+    (
+        "an average that never moves",
+        GOOD + "  ema: {decay: 1}\n",
+        "13:16: base.ema.decay: must be less than 1, got 1",
+    ),
+    (
+        "an average without a decay",
+        GOOD + "  ema: {}\n",
+        "13:3: base.ema.decay: is missing: add it",
+    ),
+    (
+        "a rate that grows from block to block towards the images",
+        changed("tiny_vgg}", "tiny_vgg, lr_scale: 2}"),
+        "8:37: base.model.lr_scale: must be at most 1, got 2",
+    ),
+    (
+        "no rate of a block",
+        changed("tiny_vgg}", "tiny_vgg, lr_scale: {backbone: 0}}"),
+        "8:48: base.model.lr_scale.backbone: must be greater than 0, got 0",
+    ),
+    (
+        "rates of no block",
+        changed("tiny_vgg}", "tiny_vgg, lr_scale: {}}"),
+        "8:37: base.model.lr_scale: must have at least 1 entry, got {}",
     ),
     # schedules
     (

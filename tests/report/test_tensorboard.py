@@ -87,6 +87,17 @@ def test_the_cell_itself_holds_learning_rate_and_final_metrics(folder: Path) -> 
     assert "final/valid_loss" not in _read(folder).Tags()["scalars"]
 
 
+def test_groups_of_blocks_show_their_rates_beside_the_optimizers(folder: Path) -> None:
+    epochs = [
+        EpochScalars(epoch, learning_rate=0.1, group_rates={"stem-layer2": 0.01 / epoch, "fc": 0.1})
+        for epoch in (1, 2)
+    ]
+    _write(folder, epochs=epochs)
+    assert _scalars(folder, "learning_rate") == [(1, 0.1), (2, 0.1)]
+    assert _scalars(folder, "learning_rate/stem-layer2") == [(1, 0.01), (2, 0.005)]
+    assert _scalars(folder, "learning_rate/fc") == [(1, 0.1), (2, 0.1)]
+
+
 def test_epochs_stand_at_the_time_when_they_ended(folder: Path) -> None:
     _write(folder)
     times = [event.wall_time for event in _read(folder / "test").Scalars("loss")]

@@ -9,8 +9,11 @@ import pytest
 import torch
 
 from foodvision.errors import TrainingError
+from foodvision.evaluate.predictions import predict_logits
 from foodvision.stages import training
+from foodvision.stages.rows import open_inputs
 from foodvision.stages.site import Site
+from foodvision.train.determinism import deterministic
 from tasks.records import read_logits
 from tests.running import make_photos, plan_text, run
 
@@ -58,6 +61,17 @@ MODELS = {
     "restarts, step by step": {
         "model": "{arch: tiny_vgg, hidden: 4, freeze: backbone}",
         "schedule": "{kind: cosine_restarts, t_0: 2, interval: step, warmup: {steps: 3}}",
+    },
+    "averaged, clipped, accumulated": {
+        "model": "{arch: mnasnet0_5, freeze: most, dropout: 0.2}",
+        "ema": "{decay: 0.8}",
+        "clip": "{norm: 0.5}",
+        "accumulate": 2,
+    },
+    "rates of blocks": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: 1, lr_scale: 0.5}",
+        "optimizer": "{kind: rmsprop, lr: 0.001, momentum: 0.5}",
+        "clip": "{value: 0.01}",
     },
     "one cycle": {
         "model": "{arch: tiny_vgg, hidden: 4, freeze: none}",
@@ -231,6 +245,35 @@ def test_augmentation_changes_training_and_leaves_scoring_and_frozen_blocks_alon
     learned = training.read_snapshot(ran.store, compiled.final).model
     changed = {name for name, value in learned.items() if not torch.equal(value, initial[name])}
     assert changed == {name for name in learned if name.startswith(f"{head}.")} != set()
+
+
+def test_averaged_weights_are_what_is_scored_and_kept(photos: Path, tmp_path: Path) -> None:
+    text = small(photos, "averaged, clipped, accumulated")
+    ran, plain = run(text, tmp_path), run(text, tmp_path, ["base.ema=null"])
+    (compiled,), (other,) = ran.graph.cells, plain.graph.cells
+    averaged = training.read_snapshot(ran.store, compiled.final)
+    moved = training.read_snapshot(plain.store, other.final).model
+    assert averaged.moved.keys() == moved.keys()
+    assert all(torch.equal(averaged.moved[name], moved[name]) for name in moved)
+    site = Site(ran.store, ran.home, ran.plan.folder, torch.device("cpu"))
+    model = site.models.initial(compiled.phase)
+    training.load_state(ran.store, compiled.final, model)
+    inputs = open_inputs(compiled.phase, compiled.image_sets["test"], site, live=None)
+    _, suffix = model.split(compiled.phase.prefix_count)
+    with deterministic(1):
+        logits = predict_logits(suffix, inputs, precision="float32").numpy()
+    kept = read_logits(ran.store.get("score", compiled.score_keys["test"]))
+    assert np.array_equal(logits, kept)
+    assert not np.array_equal(kept, read_logits(plain.store.get("score", other.score_keys["test"])))
+
+
+def test_rates_of_blocks_are_recorded_by_group(photos: Path, tmp_path: Path) -> None:
+    ran = run(small(photos, "rates of blocks"), tmp_path)
+    (compiled,) = ran.graph.cells
+    rows = ran.store.get("train", compiled.final).notes["epochs"]
+    body, head = compiled.phase.architecture.blocks[1:]
+    assert [row["learning_rate"] for row in rows] == [0.001] * 3
+    assert [row["learning_rates"] for row in rows] == [{body: 0.0005, head: 0.001}] * 3
 
 
 def test_threads_of_the_process_are_as_before(photos: Path, tmp_path: Path) -> None:

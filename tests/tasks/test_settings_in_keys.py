@@ -48,6 +48,7 @@ STAGES = {
     "model.freeze": "features",
     "model.hidden": "features",
     "model.batchnorm": "train",
+    "model.lr_scale": "train",
     "model.dropout": "train",
     "transform": "pixels",
     "transform.normalize*": "features",
@@ -61,6 +62,9 @@ STAGES = {
     "optimizer*": "train",
     "phases": "train",
     "schedule*": "train",  # through the rate (and momentum) of every step
+    "accumulate": "train",
+    "clip*": "train",
+    "ema*": "train",
     "loss*": "train",
     "seed": "train",
     "precision": "features",
@@ -72,6 +76,7 @@ STAGES = {
 CONTEXTS: dict[str, dict[str, Any]] = {
     "model.arch": {"model.arch": "resnet18"},  # whose blocks have the same names
     "model.dropout": {"model.arch": "squeezenet1_1"},
+    "clip.value": {"clip": {"value": 1.0}},  # in place of norm
     "phases": {"epochs": ABSENT, "phases": [{"epochs": 4}]},
     "transform": {"model.weights": "DEFAULT"},
     "transform.resize_to": {"transform.resize": "crop"},
@@ -150,6 +155,7 @@ class Compiler:
             "model.weights": ["./other.pth", "none"],
             "model.weights_sha256": [file_sha256(folder / "net.pth")],
             "model.freeze": [1],
+            "model.lr_scale": [{"head": 0.5}],  # a block that is trained in every base
             "batch_size": [7],  # as many steps as with 6
             "transform.resize_to": [40],  # the size itself is what is taken without it
             "transform.normalize.mean": [[0.5] * 3, [0.4] * 3],
@@ -160,6 +166,7 @@ class Compiler:
             "schedule.cosine_restarts.t_0": [2, 3],  # 1 is the constant rate
             "schedule.*.warmup": [{"epochs": 1}],
             "phases": [[{"epochs": 2}, {"epochs": 2, "batch_size": 7}]],
+            "clip": [{"norm": 1.0}],  # one of the two
             "device": ["cpu"],
         }
 

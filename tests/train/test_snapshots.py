@@ -3,12 +3,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from foodvision.errors import StoreError, TrainingError
+from foodvision.train.engine import TrainSettings, train_epochs
+from foodvision.train.optimizers import ClipSettings
 from foodvision.train.snapshots import (
     Snapshot,
     changing_names,
@@ -19,6 +22,7 @@ from foodvision.train.snapshots import (
 from tests.train.toys import (
     OPTIMIZERS,
     assert_equal_snapshots,
+    toy_data,
     toy_network,
     train_toy,
     without_seconds,
@@ -47,6 +51,76 @@ def test_ten_epochs_are_five_a_file_and_five_more(optimizer: str, odd_folder: Pa
     )
     assert without_seconds(first + second) == without_seconds(whole)
     assert_equal_snapshots(again, at_ten)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ema_decay": 0.9},
+        {"accumulate": 2, "ema_decay": 0.5},
+        {"clip": ClipSettings(norm=0.1)},
+        {"accumulate": 3, "clip": ClipSettings(value=0.01), "micro_batch": 3},
+        {"lr_factors": {"1.weight": 0.1, "7.bias": 2.0}},
+    ],
+    ids=str,
+)
+def test_four_epochs_are_two_a_file_and_two_more(settings: Any, tmp_path: Path) -> None:
+    whole, at_four = train_toy(toy_network(), last_epoch=4, **settings)
+    first, at_two = train_toy(toy_network(), last_epoch=2, **settings)
+    save_snapshot(tmp_path / "two", at_two)
+    second, again = train_toy(
+        toy_network(),
+        first_epoch=3,
+        last_epoch=4,
+        snapshot=load_snapshot(tmp_path / "two"),
+        **settings,
+    )
+    assert without_seconds(first + second) == without_seconds(whole)
+    assert_equal_snapshots(again, at_four)
+    assert bool(at_four.moved) is ("ema_decay" in settings)
+
+
+def test_a_phase_that_keeps_its_optimizer_goes_on_beside_the_average() -> None:
+    whole = train_toy(toy_network(), last_epoch=4, ema_decay=0.9)[1]
+    half = train_toy(toy_network(), last_epoch=2, ema_decay=0.9)[1]
+    rest: dict[str, Any] = {"first_epoch": 3, "last_epoch": 4, "snapshot": half}
+    kept = train_toy(toy_network(), optimizer_start="keep", ema_decay=0.9, **rest)[1]
+    assert_equal_snapshots(kept, whole)
+    bare = train_toy(toy_network(), optimizer_start="keep", **rest)[1]
+    assert all(torch.equal(bare.model[name], whole.moved[name]) for name in bare.model)
+    assert bare.moved == {}
+
+
+def test_a_phase_with_a_fresh_optimizer_begins_from_the_average() -> None:
+    half = train_toy(toy_network(), last_epoch=2, ema_decay=0.9)[1]
+    averaged = Snapshot(half.epoch, half.model, half.optimizer)
+    rest: dict[str, Any] = {"first_epoch": 3, "last_epoch": 3, "optimizer_start": "reset"}
+    for decay in (0.9, None):
+        fresh = train_toy(toy_network(), snapshot=half, ema_decay=decay, **rest)[1]
+        expected = train_toy(toy_network(), snapshot=averaged, ema_decay=decay, **rest)[1]
+        assert_equal_snapshots(fresh, expected)
+
+
+def test_between_epochs_the_module_holds_the_average() -> None:
+    inputs, labels = toy_data()
+    network = toy_network()
+    epochs = train_epochs(
+        network,
+        inputs,
+        labels,
+        settings=TrainSettings(8, 5, OPTIMIZERS["adam"], 0.1, ema_decay=0.9),
+        learning_rates=[[0.01] * 5] * 2,
+        first_epoch=1,
+        snapshot=None,
+        enter_train_mode=nn.Module.train,
+    )
+    for _, take in epochs:
+        snapshot = take()
+        state = network.state_dict()
+        assert all(torch.equal(state[name], snapshot.model[name]) for name in snapshot.model)
+    moved = network.state_dict()
+    assert all(torch.equal(moved[name], snapshot.moved[name]) for name in snapshot.moved)
+    assert not torch.equal(snapshot.model["7.weight"], snapshot.moved["7.weight"])
 
 
 def test_another_process_goes_on_to_the_bit(odd_folder: Path) -> None:

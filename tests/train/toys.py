@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
+from foodvision.plan.schedules import steps_per_epoch
 from foodvision.train.determinism import deterministic
 from foodvision.train.engine import TrainSettings, train_epochs
 from foodvision.train.optimizers import OptimizerSettings
 from foodvision.train.snapshots import Snapshot, load_snapshot, save_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -29,6 +30,10 @@ OPTIMIZERS = {
     "adamw": OptimizerSettings("adamw", weight_decay=0.05),
     "sgd": OptimizerSettings("sgd", weight_decay=0.01),
     "momentum": OptimizerSettings("sgd", momentum=0.9, nesterov=True),
+    "rmsprop": OptimizerSettings("rmsprop", weight_decay=0.01),
+    "rmsprop with everything": OptimizerSettings(
+        "rmsprop", alpha=0.9, eps=1e-4, momentum=0.5, centered=True
+    ),
 }
 
 
@@ -78,12 +83,14 @@ def train_toy(
     snapshot: Snapshot | None = None,
     rates: Sequence[Sequence[float]] | None = None,
     momenta: Sequence[Sequence[float]] = (),
+    lr_factors: Mapping[str, float] | None = None,
+    optimizer_start: Literal["reset", "keep"] | None = None,
     **settings: Any,
 ) -> tuple[list[EpochResult], Snapshot]:
     """Train on the toy data; return every result and the last snapshot."""
     inputs, labels = toy_data()
-    chosen = {"batch_size": 8, "seed": 5, "label_smoothing": 0.1} | settings
-    given = [0.01] * 5 if rates is None else []
+    chosen: dict[str, Any] = {"batch_size": 8, "seed": 5, "label_smoothing": 0.1} | settings
+    given = [0.01] * steps_per_epoch(IMAGES, 8, chosen.get("accumulate", 1))
     epochs = train_epochs(
         network,
         inputs,
@@ -91,6 +98,8 @@ def train_toy(
         settings=TrainSettings(optimizer=OPTIMIZERS[optimizer], **chosen),
         learning_rates=rates or [given] * (last_epoch - first_epoch + 1),
         momenta=momenta,
+        lr_factors=lr_factors,
+        optimizer_start=optimizer_start,
         first_epoch=first_epoch,
         snapshot=snapshot,
         enter_train_mode=nn.Module.train,
@@ -109,7 +118,8 @@ def without_seconds(results: Sequence[EpochResult]) -> list[tuple[Any, ...]]:
 
 def assert_equal_snapshots(left: Snapshot, right: Snapshot) -> None:
     assert left.epoch == right.epoch
-    for mine, other in ((left.model, right.model), (left.optimizer, right.optimizer)):
+    pairs = ((left.model, right.model), (left.optimizer, right.optimizer))
+    for mine, other in (*pairs, (left.moved, right.moved)):
         assert mine.keys() == other.keys()
         different = [name for name in mine if not torch.equal(mine[name], other[name])]
         assert different == []
