@@ -56,6 +56,7 @@ def make_photos(
 def plan_text(photos: Path, rest: str = "", **settings: Any) -> str:
     """Return a small plan on a folder of photos; one thread, so that tests can run side by side."""
     model = settings.pop("model", "{arch: tiny_vgg, hidden: 4, freeze: none}")
+    optimizer = settings.pop("optimizer", "{kind: adam, lr: 0.01}")
     values = {"batch_size": 5, "epochs": 3, "seed": 7, "threads": 1} | settings
     lines = "".join(f"  {name}: {value}\n" for name, value in values.items())
     return (
@@ -63,7 +64,7 @@ def plan_text(photos: Path, rest: str = "", **settings: Any) -> str:
         "base:\n  data: photos\n  test: photos\n"
         f"  model: {model}\n"
         "  transform: {size: 16}\n"
-        "  optimizer: {kind: adam, lr: 0.01}\n"
+        f"  optimizer: {optimizer}\n"
         f"{lines}{rest}"
     )
 

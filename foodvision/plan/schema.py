@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     ModelWrapValidatorHandler,
     PrivateAttr,
@@ -37,6 +38,7 @@ from foodvision.plan.values import (
     MAX_COUNT,
     MAX_ITEMS,
     Count,
+    Factor,
     NotNegative,
     Pixels,
     Positive,
@@ -209,9 +211,6 @@ NamedData = Annotated[DataChoice, BeforeValidator(_named, json_schema_input_type
 Freeze = Annotated[str | int, BeforeValidator(_check_freeze, json_schema_input_type=str | int)]
 
 
-Rate = Annotated[float, Field(gt=0)]
-Factor = Annotated[float, Field(gt=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
 LrScale = Annotated[
     Annotated[Factor, Tag("number")]
     | Annotated[dict[str, Rate], Field(min_length=1), Tag("blocks")],

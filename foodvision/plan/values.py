@@ -22,6 +22,7 @@ class Settings(BaseModel):
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(gt=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1, le=MAX_ITEMS)]
