@@ -35,6 +35,9 @@ _CHANGEABLE = (
     "micro_batch",
     "optimizer",
     "schedule",
+    "accumulate",
+    "clip",
+    "ema",
     "loss",
 )
 _FIXED_INSIDE = (
