@@ -76,6 +76,7 @@ STAGES = {
 CONTEXTS: dict[str, dict[str, Any]] = {
     "model.arch": {"model.arch": "resnet18"},  # whose blocks have the same names
     "model.dropout": {"model.arch": "squeezenet1_1"},
+    "accumulate": {"batch_size": 2, "accumulate": 4},
     "clip.value": {"clip": {"value": 1.0}},  # in place of norm
     "phases": {"epochs": ABSENT, "phases": [{"epochs": 4}]},
     "transform": {"model.weights": "DEFAULT"},
@@ -166,6 +167,7 @@ class Compiler:
             "schedule.cosine_restarts.t_0": [2, 3],  # 1 is the constant rate
             "schedule.*.warmup": [{"epochs": 1}],
             "phases": [[{"epochs": 2}, {"epochs": 2, "batch_size": 7}]],
+            "accumulate": [5],  # 6 batches are 4 + 2 or 5 + 1: as many steps
             "clip": [{"norm": 1.0}],  # one of the two
             "device": ["cpu"],
         }
