@@ -189,7 +189,7 @@ class Compiler:
             (self._expanded[name],) = expand(self._plan(cell))
         expanded = self._expanded[name]
         (compiled,) = compile_cells([expanded], self._facts).cells
-        recipes = [phase.recipe for phase in compiled.chain.phases]
+        recipes = list(dict.fromkeys(phase.recipe for phase in compiled.chain.phases))
         return {
             "pixels": [(recipe.pixels or recipe).key for recipe in recipes],
             "features": [recipe.key for recipe in recipes],
