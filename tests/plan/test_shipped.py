@@ -31,6 +31,8 @@ def values(text: str) -> Any:
 
 CELLS = {
     "architectures": 9,
+    "augmentation": 5,
+    "data_amount": 6,
     "demo": 8,
     "effnet": 8,
     "fashion_mnist": 15,
@@ -123,6 +125,28 @@ def test_architectures_differ_in_the_architecture_alone() -> None:
     assert lint(plan, cells) == []
 
 
+def test_augmentation_differs_in_how_images_are_changed_alone() -> None:
+    plan = load_plan(shipped_plans()["augmentation"])
+    cells = expand(plan)
+    plain = {"augment": "none", "mix": "none"}
+    assert len({cell.settings.model_copy(update=plain) for cell in cells}) == 1
+    assert [cell.label for cell in cells] == ["none", "standard", "strong", "mixup", "cutmix"]
+    mixes = [cell.settings.mix for cell in cells]
+    assert ["none" if mix == "none" else mix.kind for mix in mixes[2:]] == [
+        "none", "mixup", "cutmix",
+    ]  # fmt: skip
+    assert lint(plan, cells) == []
+
+
+def test_amounts_of_data_set_the_same_images_aside() -> None:
+    plan = load_plan(shipped_plans()["data_amount"])
+    cells = expand(plan)
+    assert [cell.settings.data.count for cell in cells] == [100, 100, 500, 500, None, None]
+    assert [cell.settings.model.weights for cell in cells] == ["DEFAULT", "none"] * 3
+    assert {cell.settings.valid for cell in cells} == {0.1}
+    assert lint(plan, cells) == []
+
+
 def test_the_demo_needs_no_network_and_no_warning() -> None:
     plan = load_plan(shipped_plans()["demo"])
     cells = expand(plan)
@@ -170,7 +194,25 @@ def test_the_editor_accepts_our_plans(text: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
+        {"augment": "standard"},
+        {"augment": [{"kind": "random_crop", "padding": 0.5}, {"kind": "trivial_augment"}]},
+        {"mix": {"kind": "either", "p": 0.5}},
+    ],
+    ids=str,
+)
+def test_the_editor_accepts_what_the_loader_accepts(change: dict[str, Any]) -> None:
+    plan = {**DEMO, "base": {**BASE, **change}}
+    load_plan(plan)
+    jsonschema.Draft202012Validator(editor_schema()).validate(plan)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
         {"nmae": "x"},
+        {"base": {**BASE, "augment": "standart"}},
+        {"base": {**BASE, "augment": [{"kind": "random_crop", "padding": 1.5}]}},
+        {"base": {**BASE, "mix": {"kind": "mix_up"}}},
         {"grid": {"modle": ["x"]}},
         {"grid": {"epochs": []}},
         {"zip": [{"epoch": [1]}]},
