@@ -32,6 +32,7 @@ def values(text: str) -> Any:
 CELLS = {
     "architectures": 9,
     "augmentation": 5,
+    "cifar10_transfer": 5,
     "data_amount": 6,
     "demo": 8,
     "effnet": 8,
