@@ -1,13 +1,14 @@
 """The other side of `grid_vs_loop.py`: a grid as a good notebook trains it, cell by cell.
 
 ImageFolder, a DataLoader with a worker per core, the frozen backbone in eval mode under no_grad,
-the test set after every epoch, TensorBoard, saved weights. The work is a notebook's; only the
-random numbers (the new head, the order of the images, dropout) are drawn as FoodVision draws them,
-so that the accuracies can be held against each other, image by image.
+the test set after every epoch, TensorBoard, saved weights. The work is a notebook's; only the order
+of the images and the random numbers (new head, shuffling, dropout) are as FoodVision has them, so
+that the accuracies can be held against each other, image by image.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -73,6 +74,7 @@ def make_loader(cell: dict[str, Any], split: str) -> DataLoader[Any]:
         steps += [v2.RandomCrop(size, padding=size // 8), v2.RandomHorizontalFlip()]
     steps += [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN, STD)]
     dataset = ImageFolder(Path(cell["folder"]) / split, v2.Compose(steps))
+    dataset.samples.sort(key=lambda sample: hashlib.sha256(Path(sample[0]).read_bytes()).digest())
     workers = os.cpu_count() or 1
     if split == "test":
         return DataLoader(dataset, batch_size=cell["batch_size"], num_workers=workers)

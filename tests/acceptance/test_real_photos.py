@@ -6,6 +6,7 @@ Adam 0.001, batch 32, 224 px); other random numbers and 75 test images explain t
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -30,6 +31,11 @@ KNOWN = {
     ("squeezenet1_0", "pizza_20", 10): 0.907,
 }
 TOLERANCE = 0.08
+ARCHIVES = {"pizza_10": "pizza_steak_sushi.zip", "pizza_20": "pizza_steak_sushi_20_percent.zip"}
+WEIGHTS = {
+    "mobilenet_v2": "mobilenet_v2-imagenet-qat.pth",
+    "squeezenet1_0": "squeezenet1_0-imagenet-pruned.pth",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +52,8 @@ def environment(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return os.environ | {
         "FOODVISION_HOME": str(tmp_path_factory.mktemp("acceptance home")),
         "FOODVISION_SOURCES": str(shared / "data"),
-        "FOODVISION_MOBILENET_V2": str(weights / "mobilenet_v2-imagenet-qat.pth"),
-        "FOODVISION_SQUEEZENET1_0": str(weights / "squeezenet1_0-imagenet-pruned.pth"),
+        "FOODVISION_MOBILENET_V2": str(weights / WEIGHTS["mobilenet_v2"]),
+        "FOODVISION_SQUEEZENET1_0": str(weights / WEIGHTS["squeezenet1_0"]),
     }
 
 
@@ -111,24 +117,77 @@ def test_shared_work_is_what_was_predicted(
     assert counted["decoded_images"] == 691  # instead of 27,000
 
 
+def test_accuracies_are_those_of_a_plain_loop(
+    leaderboard: list[dict[str, Any]], shared: Path
+) -> None:
+    """The same mathematics without sharing, with the same random numbers: two images at most."""
+    far = {}
+    for arch, weights in WEIGHTS.items():
+        for data, archive in ARCHIVES.items():
+            plain, images = _plain_loop(
+                arch, shared / "weights" / weights, shared / "data" / archive
+            )
+            for row in leaderboard:
+                if (row["arch"], row["data"]) == (arch, data):
+                    different = abs(plain[row["epochs"]] - row["test_accuracy"]) * images
+                    if different > 2.01:
+                        far[row["label"]] = (row["test_accuracy"], plain[row["epochs"]])
+    assert not far
+
+
+def _plain_loop(arch: str, weights: Path, archive: Path) -> tuple[dict[int, float], int]:
+    """Train a stock model's head for ten epochs; return test accuracies by epoch, test images."""
+    import torch
+    import torchvision
+    from torch.nn import functional
+
+    from foodvision.models.architectures import make_head_layer, seeded
+    from foodvision.plan.schedules import batch_sizes
+    from foodvision.train.dropout import portable_dropout
+    from foodvision.train.generators import epoch_generator
+
+    model = getattr(torchvision.models, arch)(weights=None).eval()
+    model.load_state_dict(torch.load(weights, weights_only=True))
+    with seeded(42, "head"):
+        layer = make_head_layer(model.classifier[1], 3)
+    model.classifier[1] = layer
+    rows = {}
+    for split in ("train", "test"):
+        images, labels = _images(archive, split)
+        with torch.inference_mode():
+            rows[split] = torch.cat([model.features(part) for part in images.split(32)]), labels
+    pool = arch.startswith("mobilenet")
+
+    def head(features: torch.Tensor) -> torch.Tensor:
+        pooled = features.mean(dim=(2, 3)) if pool else features
+        return model.classifier(pooled).flatten(1)
+
+    optimizer = torch.optim.Adam(layer.parameters(), lr=0.001)
+    features, labels = (rows["train"][0].clone(), rows["train"][1])
+    found = {}
+    for epoch in range(1, 11):
+        model.train()
+        order = torch.randperm(len(labels), generator=epoch_generator(42, epoch, "shuffle"))
+        with portable_dropout(model, 42, epoch):
+            for batch in order.split(list(batch_sizes(len(labels), 32))):
+                optimizer.zero_grad()
+                functional.cross_entropy(head(features[batch]), labels[batch]).backward()
+                optimizer.step()
+        model.eval()
+        with torch.inference_mode():
+            right = head(rows["test"][0]).argmax(1) == rows["test"][1]
+        found[epoch] = right.double().mean().item()
+    return found, len(rows["test"][1])
+
+
 def test_saved_models_load_into_stock_torchvision(
     leaderboard: list[dict[str, Any]], shared: Path
 ) -> None:
     """Nothing of FoodVision is used to load and score: what a user would write."""
     import torch
     import torchvision
-    from torchvision.transforms import v2
 
-    transform = v2.Compose(
-        [
-            v2.Resize((224, 224)),
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-        ]
-    )
-    names = {"pizza_10": "pizza_steak_sushi.zip", "pizza_20": "pizza_steak_sushi_20_percent.zip"}
-    sets = {name: _test_images(shared / "data" / file, transform) for name, file in names.items()}
+    sets = {name: _images(shared / "data" / file, "test") for name, file in ARCHIVES.items()}
     for row in leaderboard:
         model = getattr(torchvision.models, row["arch"])(num_classes=3)
         model.load_state_dict(torch.load(row["model_path"], weights_only=True))
@@ -139,16 +198,28 @@ def test_saved_models_load_into_stock_torchvision(
         assert accuracy == pytest.approx(row["test_accuracy"], abs=1e-12), row["label"]
 
 
-def _test_images(archive: Path, transform: Any) -> tuple[Any, Any]:
+def _images(archive: Path, split: str) -> tuple[Any, Any]:
+    """Return images [N, 3, 224, 224] and labels [N], in the order of the files' digests."""
     import tempfile
     import zipfile
 
     import torch
     from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
 
+    transform = v2.Compose(
+        [
+            v2.Resize((224, 224)),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
     with tempfile.TemporaryDirectory() as folder:
         zipfile.ZipFile(archive).extractall(folder)
-        pairs = list(ImageFolder(Path(folder) / "test", transform))
+        found = ImageFolder(Path(folder) / split, transform)
+        found.samples.sort(key=lambda one: hashlib.sha256(Path(one[0]).read_bytes()).digest())
+        pairs = list(found)
     return torch.stack([image for image, _ in pairs]), torch.tensor([label for _, label in pairs])
 
 
