@@ -54,7 +54,7 @@ def grid(
         outcome = _run(plan, _overrides(set), home, refresh=refresh)
     except FoodVisionError as error:
         return Failed(message=str(error), data=error)
-    message = f"{outcome.cells - len(outcome.failures)} of {outcome.cells} cells completed"
+    message = f"{outcome.cells - outcome.cells_failed} of {outcome.cells} cells completed"
     made = Failed if outcome.failures else Completed
     return made(message=message, data=outcome)
 

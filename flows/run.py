@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
+from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import CompiledCell, Graph, compile_cells
 from foodvision.plan.lint import lint
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
+    from foodvision.plan.composite_stages import CompiledComposite
+    from foodvision.plan.facts import ImageSet
     from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
     from tasks.devices import Device
@@ -55,7 +58,8 @@ class RunOutcome:
         plan_name: name of the plan.
         ranked_by: the metric that decides the ranking.
         cells: number of cells.
-        failures: label and error of each cell that failed.
+        cells_failed: number of cells that failed.
+        failures: label and error of each cell, and of what is made of cells, that failed.
         naive: work that each cell alone would have been.
         predicted: work that the compiler predicted.
         counted: work that was done.
@@ -69,6 +73,7 @@ class RunOutcome:
     plan_name: str
     ranked_by: str
     cells: int
+    cells_failed: int
     failures: Mapping[str, str]
     naive: Tally
     predicted: Tally
@@ -89,6 +94,7 @@ class Run:
         self.home = home
         self.run_id = run_id
         self.cells = expand(plan)
+        self.composites = composites(plan, self.cells)
         self.store = Store(home.store)
         self._overrides = overrides
         self._progress = progress
@@ -140,6 +146,7 @@ class Run:
             plan_name=self.plan.name,
             ranked_by=self.plan.rank.by.value,
             cells=len(self.cells),
+            cells_failed=sum(cell.label in failures for cell in self.cells),
             failures=failures,
             naive=work.naive,
             predicted=work.predicted,
@@ -154,7 +161,7 @@ class Run:
         datasets = self._fetch(refresh=refresh)
         self._warn(datasets)
         facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
-        graph = compile_cells(self.cells, facts)
+        graph = compile_cells(self.cells, facts, self.composites)
         limit = self.plan.limits.features_bytes
         work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
         return graph, work, facts.device(self.cells[0].settings)
@@ -249,7 +256,22 @@ class Run:
                 status=publisher.status(compiled),
                 model_path=publisher.saved_path(compiled),
             )
+        self._finish_composites(graph, work, publisher, failures)
         return failures
+
+    def _finish_composites(
+        self, graph: Graph, work: Work, publisher: Publisher, failures: dict[str, str]
+    ) -> None:
+        for compiled in graph.composites:
+            composite = compiled.composite
+            error = self.ledger.failure(work.waiting[composite.cell_id])
+            if error is not None:
+                failures[composite.label] = error
+                self._note_cell(composite, status="failed", error=error)
+                continue
+            path = publisher.composites.publish(compiled)
+            status = publisher.composites.status(compiled)
+            self._note_cell(composite, status=status, model_path=path)
 
     def _load(self) -> list[dict[str, Any]]:
         do_step("load the warehouse", partial(load_run, self._journal_path, self.home))
@@ -266,7 +288,25 @@ class Run:
                 status = publisher.status(compiled)
                 self._note_cell(compiled.cell, status=status, model_path=path)
                 return True
+        for composite in graph.composites:
+            if composite.composite.cell_id == best:
+                return self._save_members(composite, publisher)
         return False
+
+    def _save_members(self, compiled: CompiledComposite, publisher: Publisher) -> bool:
+        """Save the members of the winner, and its card; return whether anything changed."""
+        members = [member for member, _ in publisher.composites.members(compiled)]
+        unsaved = [member for member in members if publisher.saved_path(member) is None]
+        for member in unsaved:
+            path = do_step("save a member of the best", partial(publisher.save, member))
+            self._note_cell(member.cell, status=publisher.status(member), model_path=path)
+        if unsaved:
+            self._note_cell(
+                compiled.composite,
+                status=publisher.composites.status(compiled),
+                model_path=publisher.composites.publish(compiled),
+            )
+        return bool(unsaved)
 
     def _draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> Mapping[str, Path]:
         if not any(row["rank"] for row in leaderboard):
@@ -303,6 +343,7 @@ class Run:
             cells=len(self.cells),
             environment=_environment(),
             plan_cells=[_describe_cell(cell) for cell in self.cells],
+            plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
 
     def _note_compiled(self, graph: Graph, work: Work, *, device: str) -> None:
@@ -313,10 +354,16 @@ class Run:
             predicted=asdict(work.predicted),
             hits=[list(hit) for hit in work.hits],
             cells=[_describe_compiled(compiled) for compiled in graph.cells],
+            composites=[_describe_compiled_composite(each) for each in graph.composites],
         )
 
     def _note_cell(
-        self, cell: Cell, *, status: str, error: str | None = None, model_path: Path | None = None
+        self,
+        cell: Cell | Composite,
+        *,
+        status: str,
+        error: str | None = None,
+        model_path: Path | None = None,
     ) -> None:
         self.journal.write(
             "cell",
@@ -362,6 +409,45 @@ def _describe_cell(cell: Cell) -> dict[str, Any]:
     }
 
 
+def _describe_composite(composite: Composite) -> dict[str, Any]:
+    return {
+        "cell_id": composite.cell_id,
+        "kind": composite.kind,
+        "label": composite.label,
+        "position": composite.position,
+        "candidates": [cell.cell_id for cell in composite.candidates],
+        "views": [view.to_json() for view in composite.views],
+        "settings": dict(composite.settings),
+    }
+
+
+def _describe_compiled_composite(compiled: CompiledComposite) -> dict[str, Any]:
+    features: dict[str, set[str]] = {}
+    for view in compiled.view_scores():
+        if view.recipe.kind == "features":
+            features.setdefault(view.recipe.key, set()).update(view.images.images)
+    return {
+        "cell_id": compiled.composite.cell_id,
+        "key": compiled.key,
+        "result_key": compiled.result_key,
+        "voices": [voice.compiled.cell.cell_id for voice in compiled.voices],
+        "parts": {part: _describe_images(images) for part, images in compiled.image_sets.items()},
+        "recipes": [
+            {"kind": "features", "key": key, "images": len(images)}
+            for key, images in features.items()
+        ],
+    }
+
+
+def _describe_images(images: ImageSet) -> dict[str, Any]:
+    return {
+        "on": images.digest,
+        "dataset": images.dataset,
+        "part": images.part,
+        "share": dict(images.share),
+    }
+
+
 def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
     images = {image for images in compiled.image_sets.values() for image in images.images}
     images.update(compiled.chain.train.images)
@@ -371,13 +457,7 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
         "final": compiled.final,
         "result_key": compiled.result_key,
         "scores": {
-            part: {
-                "key": compiled.score_keys[part],
-                "on": images.digest,
-                "dataset": images.dataset,
-                "part": images.part,
-                "share": dict(images.share),
-            }
+            part: {"key": compiled.score_keys[part], **_describe_images(images)}
             for part, images in compiled.image_sets.items()
         },
         "recipes": [

@@ -60,9 +60,12 @@ def _rows_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
 
 
 def _states_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
-    """Say whether a span was found, or the scores that a killed run had written before its span."""
+    """Say whether a span or a view was found, or scores that a killed run wrote before its span."""
     for job in work.training:
         tally = tallies.get(("train", job.span.key), Tally())
         if tally.scored_images < predict_training(job).scored_images:
             return True
-    return False
+    return any(
+        tallies.get(("view", job.key), Tally()).scored_images < len(job.score.images.images)
+        for job in work.views
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foodvision.errors import DataError
+from foodvision.plan.composites import composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import Graph, compile_cells
 from tasks.facts import LibraryFacts
@@ -43,7 +44,8 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
     """
     cells = expand(plan)
     facts = known_facts(plan, cells, home)
-    return CompiledPlan(plan, compile_cells(cells, facts), facts)
+    graph = compile_cells(cells, facts, composites(plan, cells))
+    return CompiledPlan(plan, graph, facts)
 
 
 def known_facts(plan: Plan, cells: Sequence[Cell], home: Home) -> LibraryFacts:

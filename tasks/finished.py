@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from foodvision.data.bank import Bank
 from foodvision.plan.work import FinishedSpan
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foodvision.plan.graph import Recipe
+    from foodvision.plan.work import StageKind
     from foodvision.store import Store
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class StoreFinished:
         self._store = store
         self._sound: dict[tuple[str, str], bool] = {}
 
-    def has(self, kind: Literal["train", "score"], key: str) -> bool:
+    def has(self, kind: StageKind, key: str) -> bool:
         """Say whether a stage is finished and sound."""
         if (kind, key) not in self._sound:
             self._sound[kind, key] = self._store.has(kind, key) and self._is_sound(kind, key)

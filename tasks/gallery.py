@@ -85,11 +85,12 @@ class Gallery:
     def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
         from foodvision.report.pictures import Curve
 
-        ranked = [row for row in leaderboard if row["rank"] is not None]
         points: dict[str, list[reading.CurvePoint]] = {}
-        keys = [row["result_key"] for row in ranked]
+        keys = [row["result_key"] for row in leaderboard if row["rank"] is not None]
         for point in reading.curves(self.home.warehouse, keys):
             points.setdefault(point.result_key, []).append(point)
+        # What is made of cells was never trained: it has no curve.
+        ranked = [row for row in leaderboard if row["result_key"] in points]
         return [
             Curve(
                 label=row["label"],
@@ -97,7 +98,7 @@ class Gallery:
                 epochs=[point.epoch for point in points[row["result_key"]]],
                 loss=_values(points[row["result_key"]], f"{split}_loss"),
                 accuracy=_values(points[row["result_key"]], f"{split}_accuracy"),
-                is_best=row is ranked[0],
+                is_best=row is leaderboard[0],
             )
             for row in ranked
             for split in ("train", "test")

@@ -11,8 +11,17 @@ from tasks.outcomes import Job
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from foodvision.plan.composite_stages import ViewScore
     from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
-    from foodvision.plan.work import RowsJob, ScoreJob, Tally, TrainJob, Work
+    from foodvision.plan.work import (
+        CompositeJob,
+        RowsJob,
+        ScoreJob,
+        Tally,
+        TrainJob,
+        ViewJob,
+        Work,
+    )
     from foodvision.stages.site import Site
 
 # Heads on cached rows train in milliseconds: so many bytes of rows may pass through them in one
@@ -43,6 +52,11 @@ def plan_tasks(graph: Graph, work: Work, site: Site) -> list[TaskGroup]:
     if work.scoring:
         scores = tuple(maker.score(job) for job in work.scoring)
         groups.append(TaskGroup("score", f"score {len(scores)} states", scores))
+    groups += _grouped_views([(job, maker.view(job)) for job in work.views])
+    if work.combining:
+        made = tuple(maker.combine(job) for job in work.combining)
+        label = made[0].label if len(made) == 1 else f"combine members, {len(made)} times"
+        groups.append(TaskGroup("composite", label, made))
     return groups
 
 
@@ -62,18 +76,25 @@ class _JobMaker:
                     self._by_recipe.setdefault(recipe, []).append(compiled)
             for key in keys:
                 self._by_key.setdefault(key, []).append(compiled)
+        missing = {job.key for job in work.views}
+        self._views: dict[str, list[ViewScore]] = {}  # by composite
+        for composite in graph.composites:
+            views = [view for view in composite.view_scores() if view.key in missing]
+            self._views[composite.composite.cell_id] = views
 
     def rows(self, job: RowsJob) -> Job:
         from foodvision.stages.rows import compute_rows, describe
 
-        cells = self._askers(job.recipe)
-        phase = _asking(cells[0], job.recipe)
+        cells, viewers = self._askers(job.recipe), self._viewers(job.recipe)
+        phase = (
+            _asking(cells[0], job.recipe) if cells else next(iter(viewers.values())).compiled.phase
+        )
         pixels = job.recipe.pixels
         return Job(
             kind=job.recipe.kind,
             key=job.recipe.key,
             label=describe(job),
-            cells=_ids(cells),
+            cells=(*_ids(cells), *viewers),
             needs=(pixels.key,) if pixels in self._rows and pixels is not None else (),
             work=partial(
                 compute_rows, job, self._site, transform=phase.transform, classes=phase.classes
@@ -106,6 +127,43 @@ class _JobMaker:
             needs=self._row_needs(phase.recipe),
             work=partial(_score, job, self._site, phase.recipe in self._live),
         )
+
+    def view(self, job: ViewJob) -> Job:
+        from foodvision.stages.views import score_view
+
+        score, cell = job.score, job.score.compiled.cell
+        arch = score.compiled.phase.settings.model.arch
+        return Job(
+            kind="view",
+            key=job.key,
+            label=f"view {arch}, {score.view.text}, {score.images.part}",
+            cells=tuple(cell_id for cell_id, views in self._views.items() if score in views),
+            needs=(*self._waiting[cell.cell_id], *self._row_needs(score.recipe)),
+            work=partial(score_view, job, self._site, live=score.recipe in self._live),
+        )
+
+    def combine(self, job: CompositeJob) -> Job:
+        from foodvision.stages.composites import combine_members
+
+        composite = job.compiled.composite
+        waiting = self._waiting[composite.cell_id]
+        return Job(
+            kind="composite",
+            key=job.key,
+            label=f"combine {composite.label.replace(' · ', ', ')}",
+            cells=(composite.cell_id,),
+            needs=tuple(key for key in waiting if key != job.key),
+            work=partial(combine_members, job, self._site),
+        )
+
+    def _viewers(self, recipe: Recipe) -> dict[str, ViewScore]:
+        """Return the composites that miss a view of a recipe's rows, each with such a view."""
+        return {
+            cell_id: view
+            for cell_id, views in self._views.items()
+            for view in views
+            if recipe in (view.recipe, view.recipe.pixels)
+        }
 
     def _askers(self, recipe: Recipe) -> list[CompiledCell]:
         asking = {
@@ -167,6 +225,23 @@ def _grouped(training: Sequence[tuple[TrainJob, Job]]) -> list[TaskGroup]:
         else:
             groups.append(_alone(job))
     return [*groups, _group(held)] if held else groups
+
+
+def _grouped_views(views: Sequence[tuple[ViewJob, Job]]) -> list[TaskGroup]:
+    """Put heads that see kept rows into one task run, and other models into one each."""
+    groups: dict[str, list[Job]] = {}
+    names: dict[str, str] = {}
+    for planned, job in views:
+        cell = planned.score.compiled.cell
+        is_head = planned.score.recipe.kind == "features"
+        name = planned.score.compiled.phase.settings.model.arch if is_head else cell.label
+        group = f"heads on {name}" if is_head else cell.cell_id
+        names[group] = name.replace(" · ", ", ")
+        groups.setdefault(group, []).append(job)
+    return [
+        TaskGroup("view", f"views of {names[group]}, {len(jobs)}", tuple(jobs))
+        for group, jobs in groups.items()
+    ]
 
 
 def _row_bytes(planned: TrainJob) -> int:

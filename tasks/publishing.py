@@ -15,6 +15,7 @@ from foodvision.files import holds, write_json
 from foodvision.plan.augmentation import augment_words
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
+from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 
 if TYPE_CHECKING:
@@ -87,8 +88,17 @@ class Publisher:
 
     def model_path(self, compiled: CompiledCell) -> Path:
         """Return where the cell's model is, or would be, saved."""
-        name = f"{_file_name(compiled.cell.label)}-{compiled.result_key[:8]}.pth"
+        return self.file(compiled.cell.label, compiled.result_key, ".pth")
+
+    def file(self, label: str, result_key: str, suffix: str) -> Path:
+        """Return where a file about a result lies among the saved models."""
+        name = f"{_file_name(label)}-{result_key[:8]}{suffix}"
         return self.home.models / self.plan.name / name
+
+    @property
+    def composites(self) -> CompositePublisher:
+        """Publishes what is made of cells."""
+        return CompositePublisher(self)
 
     def saved_path(self, compiled: CompiledCell) -> Path | None:
         """Return the cell's saved model, `None` if there is none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import warehouse
 from foodvision.errors import WarehouseError
+from foodvision.plan.composites import Composite, composites
 from foodvision.plan.load import load_plan
 from warehouse.ranking import rank
 from warehouse.reading import latest_plan
@@ -37,21 +38,22 @@ def ran_plan(home: Home, name: str | None = None) -> Plan | None:
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:
-    """Return the leaderboard of a plan, best first, by its own `rank`.
+    """Return the leaderboard of a plan, best first, by its own `rank`: cells, and what they make.
 
-    Cells are looked up by their id, so that editing names, labels or `rank` orphans nothing.
+    Rows are looked up by their id, so that editing names, labels or `rank` orphans nothing.
 
     Raises:
         WarehouseError: nothing has run yet, or the warehouse cannot be read.
     """
+    rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
     try:
         return rank(
             home.warehouse,
-            cell_ids=[cell.cell_id for cell in cells],
+            cell_ids=[row.cell_id for row in rows],
             plan_name=plan.name,
             by=plan.rank.by.value,
             then=plan.rank.then.value if plan.rank.then else None,
-            labels={cell.cell_id: (cell.label, cell.position) for cell in cells},
+            labels={row.cell_id: (row.label, row.position) for row in rows},
         )
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error

@@ -22,6 +22,7 @@ from foodvision.plan.augmentation import augment_words
 from foodvision.plan.graph import score_key
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
+from tasks.composite_rows import composite_row, member_rows, result_columns
 from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
 from tasks.tables import SCHEMAS
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 Event = Mapping[str, Any]
 Row = dict[str, Any]
+
+LOGITS = "logits.npy"
 
 
 @dataclass
@@ -78,7 +81,9 @@ def run_records(
             _add_dataset(records, reader.dataset(event["key"]), event)
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
-    _add_cells(records, events, reader, known=set(known_results))
+    known = set(known_results)
+    cell_runs = _add_cells(records, events, reader, known=known)
+    _add_composites(records, events, reader, cell_runs, known=known)
     return records
 
 
@@ -133,9 +138,9 @@ class _ResultReader:
             self._selections[identity] = select(dataset, scored["part"], **share)
         return self._selections[identity]
 
-    def outputs(self, scored: Event) -> Outputs:
-        """Return what a score holds of its images."""
-        logits = read_logits(self.store.get("score", scored["key"]))
+    def outputs(self, entry: Entry, scored: Event, *, file: str = LOGITS) -> Outputs:
+        """Return what a stage holds of the images that it scored."""
+        logits = read_logits(entry, file=file)
         return Outputs(logits, self.dataset(scored["dataset"]), self.selection(scored))
 
     def seconds_per_row(self, kind: str, recipe: str) -> float:
@@ -166,10 +171,11 @@ def _add_run(records: Records, events: Sequence[Event]) -> None:
             "source_path": started["source_path"],
         },
     )
+    cells = {cell["cell_id"] for cell in started["plan_cells"]}
     failed = {
         event["cell_id"]
         for event in events
-        if event["event"] == "cell" and event["status"] == "failed"
+        if event["event"] == "cell" and event["status"] == "failed" and event["cell_id"] in cells
     }
     records.add(
         "runs",
@@ -249,8 +255,10 @@ def _touched_images(tally: Mapping[str, int]) -> int:
 
 def _add_cells(
     records: Records, events: Sequence[Event], reader: _ResultReader, *, known: set[str]
-) -> None:
+) -> dict[str, Row]:
+    """Add what a run found of each cell; return its row among the runs of cells, by id."""
     started, compiled = events[0], latest(events, "compiled")
+    cell_runs: dict[str, Row] = {}
     outcomes = {event["cell_id"]: event for event in events if event["event"] == "cell"}
     paid = _seconds_paid(events)
     plans = {cell["cell_id"]: cell for cell in (compiled["cells"] if compiled else ())}
@@ -262,6 +270,7 @@ def _add_cells(
         if plan:
             row |= {name: plan[name] for name in _MODEL_COLUMNS}
         records.add("cell_runs", row)
+        cell_runs[cell_id] = row
         if plan and row["status"] in ("completed", "diverged"):
             found = Records()
             try:
@@ -273,6 +282,60 @@ def _add_cells(
                 continue
             known.add(plan["result_key"])
             records.extend(found)
+    return cell_runs
+
+
+def _add_composites(
+    records: Records,
+    events: Sequence[Event],
+    reader: _ResultReader,
+    cell_runs: Mapping[str, Row],
+    *,
+    known: set[str],
+) -> None:
+    started, compiled = events[0], latest(events, "compiled")
+    outcomes = {event["cell_id"]: event for event in events if event["event"] == "cell"}
+    paid = _seconds_paid(events)
+    cells = {row["cell_id"]: row for row in records.rows["cells"]}
+    made = {each["cell_id"]: each for each in (compiled or {}).get("composites", ())}
+    for composite in started.get("plan_composites", ()):
+        cell_id = composite["cell_id"]
+        records.add("composites", composite_row(composite, cells))
+        row = _cell_run_row(started, composite | {"axes": {}}, outcomes.get(cell_id))
+        records.add("cell_runs", row)
+        if cell_id not in made or row["status"] not in ("completed", "diverged"):
+            continue
+        try:
+            entry = reader.store.get("composite", made[cell_id]["key"])
+            row |= result_columns(
+                entry,
+                made[cell_id],
+                cell_runs,
+                paid=paid.get(cell_id, 0.0),
+                row_seconds=reader.seconds_per_row,
+            )
+            records.extend(_composite_result(entry, made[cell_id], reader, cell_runs, known))
+        except StoreError as error:
+            row |= {"status": "pending", "error": f"its result is no longer kept: {error}"}
+
+
+def _composite_result(
+    entry: Entry,
+    made: Event,
+    reader: _ResultReader,
+    cell_runs: Mapping[str, Row],
+    known: set[str],
+) -> Records:
+    found = Records()
+    found.add("members", *member_rows(entry, made, cell_runs))
+    if made["result_key"] not in known:
+        outputs = {
+            part: reader.outputs(entry, scored, file=f"logits-{part}.npy")
+            for part, scored in made["parts"].items()
+        }
+        _add_outputs(found, made["result_key"], made["cell_id"], outputs)
+        known.add(made["result_key"])
+    return found
 
 
 _MODEL_COLUMNS = ("params_total", "params_trainable", "model_bytes")
@@ -375,18 +438,27 @@ def _seconds_paid(events: Sequence[Event]) -> dict[str, float]:
 def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultReader) -> None:
     result_key = plan["result_key"]
     records.add("epochs", *_epoch_rows(cell_id, plan, reader))
-    outputs = {part: reader.outputs(scored) for part, scored in plan["scores"].items()}
+    outputs = {
+        part: reader.outputs(reader.store.get("score", scored["key"]), scored)
+        for part, scored in plan["scores"].items()
+    }
+    _add_outputs(records, result_key, cell_id, outputs)
+
+
+def _add_outputs(
+    records: Records, result_key: str, cell_id: str, outputs: Mapping[str, Outputs]
+) -> None:
     identity = {"result_key": result_key, "cell_id": cell_id}
     records.add("predictions", *prediction_rows(identity, outputs["test"]))
     records.add("class_metrics", *class_rows(identity, outputs["test"]))
     records.add("metrics", *metric_rows(identity, outputs))
 
 
-def read_logits(score: Entry) -> np.ndarray:
-    """Return a score's logits, float32 [N, C]."""
+def read_logits(score: Entry, *, file: str = LOGITS) -> np.ndarray:
+    """Return the logits that a stage holds, float32 [N, C]."""
     import numpy as np
 
-    logits: np.ndarray = np.load(score.path / "logits.npy")
+    logits: np.ndarray = np.load(score.path / file)
     return logits
 
 

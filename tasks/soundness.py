@@ -88,12 +88,27 @@ def _inputs(work: Work, store: Store) -> Iterator[tuple[str, str]]:
     for score in work.scoring:
         recipes[score.phase.recipe] = None
         yield "train", score.finished.key
+    for view in work.views:
+        recipes |= dict.fromkeys((view.score.recipe, view.score.recipe.pixels or view.score.recipe))
+    yield from _composite_inputs(work, store, made)
     for rows in work.rows:
         recipes |= {recipe: None for recipe in (rows.recipe, rows.recipe.pixels) if recipe}
         if rows.missing:
             yield from (("dataset", images.dataset) for images in rows.needed)
     for recipe in recipes:
         yield from _shards(recipe, store)
+
+
+def _composite_inputs(work: Work, store: Store, made: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the states that views are scored with, and the outputs that are combined."""
+    for view in work.views:
+        final = view.score.compiled.final
+        if final not in made and store.has("train", final):
+            yield "train", store.get("train", final).notes["states"][-1]
+    for job in work.combining:
+        for voice in job.compiled.voices:
+            for part in voice.views:
+                yield from (stage for stage in voice.stages(part) if store.has(*stage))
 
 
 def _shards(recipe: Recipe, store: Store) -> Iterator[tuple[str, str]]:

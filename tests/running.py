@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from foodvision.home import Home
+from foodvision.plan.composites import composites
 from foodvision.plan.expand import expand
 from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
@@ -98,7 +99,13 @@ class Ran:
 
 def _compile(plan: Plan, cells: Sequence[Cell], home: Home) -> tuple[Graph, Work]:
     datasets = {name: fetch_data(plan, name, home, progress=SILENT) for name in plan.data}
-    graph = compile_cells(cells, LibraryFacts(home=home, base=plan.folder, datasets=datasets))
+    facts = LibraryFacts(home=home, base=plan.folder, datasets=datasets)
+    made = [
+        composite
+        for composite in composites(plan, expand(plan))
+        if {cell.cell_id for cell in composite.candidates} <= {cell.cell_id for cell in cells}
+    ]
+    graph = compile_cells(cells, facts, made)
     limit = plan.limits.features_bytes
     return graph, plan_work(graph, StoreFinished(Store(home.store)), features_bytes=limit)
 

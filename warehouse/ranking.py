@@ -47,13 +47,13 @@ METRICS: Mapping[str, Metric] = {
 }
 
 _COLUMNS = (
-    "cell_id", "result_key", "label", "arch", "data", "epochs", "seed", "status", "error",
+    "cell_id", "result_key", "kind", "label", "arch", "data", "epochs", "seed", "status", "error",
     "test_accuracy", "test_loss", "valid_accuracy", "valid_loss", "train_accuracy", "train_loss",
     "overfitting_gap", "augment", "mix",
     "test_f1_macro", "test_top_k", "test_top_k_accuracy", "test_calibration_error", "temperature",
     "test_calibrated_error", "seconds_alone", "seconds_paid", "params_total", "params_trainable",
     "model_bytes", "model_path", "images_per_second", "epochs_trained", "position", "train_key",
-    "run_id", "config_id", "axes_json", "settings_json",
+    "run_id", "config_id", "axes_json", "views_json", "settings_json",
 )  # fmt: skip
 
 
@@ -144,7 +144,7 @@ class _Group:
     def of(cls, rows: list[Row], keys: Sequence[Metric]) -> _Group:
         completed = sorted(
             (row for row in rows if row["status"] == "completed"),
-            key=lambda row: (row["seed"], _place(row)),
+            key=lambda row: (row["seed"] is not None, row["seed"], _place(row)),
         )
         others = [row for row in rows if row["status"] != "completed"]
         values = [[row[key.column] for row in completed] for key in keys]

@@ -154,6 +154,17 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True)
+class Member:
+    """A member of a composite: its share in the answer, in (0, 1], and the result it gave."""
+
+    result_key: str
+    position: int
+    cell_id: str
+    member_result_key: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Run:
     """One execution of a plan; times in UTC, `finished_at` None while it runs or was killed."""
 
@@ -169,7 +180,9 @@ class Run:
     device: str | None
 
 
-_Record = TypeVar("_Record", CurvePoint, Prediction, ClassMetric, Metrics, ReliabilityBin, Run)
+_Record = TypeVar(
+    "_Record", CurvePoint, Prediction, ClassMetric, Metrics, ReliabilityBin, Member, Run
+)
 
 
 def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
@@ -196,6 +209,11 @@ def metrics(path: Path, result_key: str) -> dict[str, Metrics]:
 def reliability(path: Path, result_key: str) -> list[ReliabilityBin]:
     """Return the bins of a result that hold images, by probability, the raw ones first."""
     return _read(path, "reliability", ReliabilityBin, {"result_key": result_key})
+
+
+def members(path: Path, result_key: str) -> list[Member]:
+    """Return what a composite's result is made of; nothing for a trained cell's."""
+    return _read(path, "members", Member, {"result_key": result_key})
 
 
 def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:

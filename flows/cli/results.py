@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
 from foodvision.errors import PlanError, WarehouseError
+from foodvision.plan.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +52,12 @@ _MISTAKE_KEYS = (
     "path", "true_class", "predicted_class", "probability", "true_probability", "image_sha256"
 )  # fmt: skip
 _MOST_CLASSES = 12
+_KINDS = {
+    "tta": "one model, its probabilities averaged over views",
+    "mean": "an ensemble: the mean of its members' probabilities",
+    "weighted": "an ensemble: the mean of its members' probabilities by validation accuracy",
+    "vote": "an ensemble: the vote of its members",
+}
 _WORST_CLASSES = 5
 
 PlanOrName = Annotated[
@@ -140,6 +148,7 @@ def best(
         tables.print_json({**row, **sure, **details.to_json(), "pictures": pictures})
         return
     tables.say(f"{row['label']}   (plan {row['plan']}, ranked by {found.rank.by.value})")
+    _say_members(row, details.members, leaderboard)
     tables.say(
         f"test accuracy {row['test_accuracy']:.4f} on {images:,} images "
         f"(95 %: {low:.4f} to {high:.4f})"
@@ -176,7 +185,10 @@ def predict(
         typer.Option("--plan", help="The best model of this plan; default: of the last run's."),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", help="A saved model (.pth, its JSON beside it).")
+        Path | None,
+        typer.Option(
+            "--model", help="A saved model (.pth, its JSON beside it) or ensemble (.json)."
+        ),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Where the picture goes; default: reports.")
@@ -190,11 +202,11 @@ def predict(
     """
     path = model or _best_model(plan)  # before torch is imported: there may be none
 
+    from foodvision.evaluate.answering import Answerer
     from foodvision.evaluate.photos import predict_photos
-    from foodvision.models.saved import load_saved
 
-    module, card = load_saved(path)
-    answers = predict_photos(module, card, images)
+    answerer, card = Answerer.open(path)
+    answers = predict_photos(answerer, images)
     drawn = _draw(answers, picture or current_home().reports / "predict" / "predictions.png")
     rows = [
         {
@@ -213,7 +225,7 @@ def predict(
     )
     if not as_json:
         of = f"{card['label']}, of plan {card['plan']}" if "label" in card else str(path)
-        tables.say(f"What {of} says; it knows {_listed(card['classes'])}:\n")
+        tables.say(f"What {of} says; it knows {_listed(answerer.classes)}:\n")
     tables.print_rows(rows, columns, as_json=as_json, empty="No photo could be read.")
     for problem in answers.problems:
         typer.echo(f"{problem.path}: {problem.message}", err=True)
@@ -328,6 +340,7 @@ class _Details:
     metrics: Mapping[str, reading.Metrics]
     classes: Sequence[reading.ClassMetric]
     predictions: Sequence[reading.Prediction]
+    members: Sequence[reading.Member]
 
     @property
     def mistakes(self) -> list[reading.Prediction]:
@@ -344,6 +357,7 @@ class _Details:
             "metrics": {split: asdict(found) for split, found in self.metrics.items()},
             "classes": [asdict(each) for each in self.classes],
             "mistakes": mistakes,
+            "members": [asdict(each) for each in self.members],
         }
 
 
@@ -356,7 +370,20 @@ def _details(result_key: str) -> _Details:
             reading.metrics(path, result_key),
             reading.class_metrics(path, result_key),
             reading.predictions(path, result_key),
+            reading.members(path, result_key),
         )
+
+
+def _say_members(row: Row, members: Sequence[reading.Member], leaderboard: Sequence[Row]) -> None:
+    """Print what a row is made of, where it is not a trained cell."""
+    if row["kind"] == "trained":
+        return
+    labels = {each["cell_id"]: each["label"] for each in leaderboard}
+    views = ", ".join(View.from_json(each).text for each in json.loads(row["views_json"]))
+    tables.say(f"{_KINDS[row['kind']]}; every member sees {views}")
+    for member in members:
+        name = labels.get(member.cell_id, member.cell_id)
+        tables.say(f"  {tables.share(member.weight)}  {name}")
 
 
 def _say_details(details: _Details) -> None:

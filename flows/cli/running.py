@@ -104,6 +104,6 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         tables.say(f"flow run: {page}")
     tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")
     tables.say(
-        f"{outcome.plan_name}: {outcome.cells - len(outcome.failures)} of {outcome.cells} cells "
+        f"{outcome.plan_name}: {outcome.cells - outcome.cells_failed} of {outcome.cells} cells "
         f"completed in {outcome.wall_seconds:.1f} s; {outcome.hits} stages were in the store"
     )

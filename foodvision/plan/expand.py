@@ -28,7 +28,7 @@ CELL_ID_LENGTH = 16
 DRAWS_PER_CELL = 100
 # Settings that came when results were kept already: at their default they leave old ids alone.
 _LATER_SETTINGS = ("augment", "mix", "accumulate")
-_SEPARATOR = " · "
+SEPARATOR = " · "
 _BASE_LABEL = "base"
 
 
@@ -175,7 +175,7 @@ def _label(draft: Draft, plan_name: str, *, has_axes: bool) -> str:
         if draft.label is None or layer.choice.where[0] == "seeds"
     )
     own = [] if draft.label is None else [draft.label]
-    return _SEPARATOR.join([*own, *(text for _, text in texts)]) or _BASE_LABEL
+    return SEPARATOR.join([*own, *(text for _, text in texts)]) or _BASE_LABEL
 
 
 def drafts(base: dict[str, Any], axes: Axes, *, is_sparse: bool = False) -> Iterator[Draft]:

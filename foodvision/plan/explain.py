@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph, Phase, Span
     from foodvision.plan.schema import DataChoice
-    from foodvision.plan.work import RowsJob, ScoreJob, TrainJob, Work
+    from foodvision.plan.work import CompositeJob, RowsJob, ScoreJob, TrainJob, ViewJob, Work
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Explanation:
         plan: name of the plan.
         cells: number of cells.
         cells_done: of them, those that miss nothing.
+        composites: number of rows that are made of cells: views at test time, ensembles.
         hits: finished stages that will be used.
         stages: missing stages, in an order that they can be done in.
         work: per counted quantity, what each cell alone would take (`alone`) and what the run
@@ -54,6 +56,7 @@ class Explanation:
     plan: str
     cells: int
     cells_done: int
+    composites: int
     hits: int
     stages: tuple[StageLine, ...]
     work: dict[str, dict[str, int]]
@@ -71,19 +74,21 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
         graph: the compiled plan.
         work: the graph held against the store.
     """
-    cells = {compiled.cell.cell_id: compiled.cell for compiled in graph.cells}
     waiting: dict[str, list[Cell]] = {}
-    for cell_id, keys in work.waiting.items():
-        for key in keys:
-            waiting.setdefault(key, []).append(cells[cell_id])
+    for compiled in graph.cells:
+        for key in work.waiting[compiled.cell.cell_id]:
+            waiting.setdefault(key, []).append(compiled.cell)
     stages = [_rows_line(job) for job in work.rows]
     stages += [_train_line(job, waiting.get(job.span.key, ())) for job in work.training]
     stages += [_score_line(job, waiting.get(job.score_key, ())) for job in work.scoring]
+    stages += [_view_line(job, graph.composites) for job in work.views]
+    stages += [_composite_line(job) for job in work.combining]
     naive, predicted = asdict(work.naive), asdict(work.predicted)
     return Explanation(
         plan=plan,
         cells=len(graph.cells),
-        cells_done=sum(not keys for keys in work.waiting.values()),
+        cells_done=sum(not work.waiting[compiled.cell.cell_id] for compiled in graph.cells),
+        composites=len(graph.composites),
         hits=len(work.hits),
         stages=tuple(stages),
         work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
@@ -163,6 +168,33 @@ def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:
         cells=tuple(cell.label for cell in cells),
         epochs=0,
         images=len(job.epochs) * len(job.images.images),
+        bytes=0,
+    )
+
+
+def _view_line(job: ViewJob, composites: Sequence[CompiledComposite]) -> StageLine:
+    score, settings = job.score, job.score.compiled.cell.settings
+    data = settings.test.name if score.images.part == "test" else settings.data.name
+    return StageLine(
+        kind="view",
+        key=job.key,
+        what=f"{settings.model.arch} on {data}, {score.images.part}, {score.view.text}",
+        cells=tuple(each.composite.label for each in composites if score in each.view_scores()),
+        epochs=0,
+        images=len(score.images.images),
+        bytes=0,
+    )
+
+
+def _composite_line(job: CompositeJob) -> StageLine:
+    composite = job.compiled.composite
+    return StageLine(
+        kind="composite",
+        key=job.key,
+        what=f"{composite.kind} of stored outputs",
+        cells=(composite.label,),
+        epochs=0,
+        images=0,
         bytes=0,
     )
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
+from foodvision.plan.composite_stages import compile_composites
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.rate_groups import rate_groups
 from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
@@ -27,6 +28,8 @@ from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from foodvision.plan.composite_stages import CompiledComposite
+    from foodvision.plan.composites import Composite
     from foodvision.plan.expand import Cell
     from foodvision.plan.facts import Architecture, Facts, ImageSet, Part
     from foodvision.plan.phases import OptimizerState, PhaseStep
@@ -240,17 +243,27 @@ class Graph:
     Attributes:
         cells: in the plan's order.
         spans: by key, parents before children.
+        composites: models made of the cells, in the plan's order.
     """
 
     cells: tuple[CompiledCell, ...]
     spans: Mapping[str, Span]
+    composites: tuple[CompiledComposite, ...] = ()
 
 
-def compile_cells(cells: Sequence[Cell], facts: Facts) -> Graph:
-    """Compile cells into stages.
+def compile_cells(
+    cells: Sequence[Cell], facts: Facts, composites: Sequence[Composite] = ()
+) -> Graph:
+    """Compile cells, and what is made of them, into stages.
+
+    Args:
+        cells: of a plan.
+        facts: what only the disk or torch can tell.
+        composites: of the same plan.
 
     Raises:
-        PlanError: a cell cannot be compiled: it tests on other classes than it trains on.
+        PlanError: a cell cannot be compiled: it tests on other classes than it trains on; or
+            cells of an ensemble are not tested on the same images.
     """
     chains = [_chain(cell.settings, facts) for cell in cells]
     spans, paths = _cut(chains)
@@ -269,7 +282,7 @@ def compile_cells(cells: Sequence[Cell], facts: Facts) -> Graph:
                 },
             )
         )
-    return Graph(cells=tuple(compiled), spans=spans)
+    return Graph(tuple(compiled), spans, compile_composites(composites, compiled))
 
 
 def score_key(state: str, images_digest: str) -> str:

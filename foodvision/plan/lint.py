@@ -26,8 +26,8 @@ class LintWarning(Problem):
     """Something that is allowed, but seldom meant.
 
     Attributes:
-        rule: `idle-axis`, `duplicate-cells`, `test-ranking`, `no-valid`, `leak`, `idle-exclude`
-            or `unused-data`.
+        rule: `idle-axis`, `duplicate-cells`, `test-ranking`, `no-valid`, `test-members`, `leak`,
+            `idle-exclude` or `unused-data`.
     """
 
     rule: str = ""
@@ -47,6 +47,7 @@ def lint(plan: Plan, cells: Sequence[Cell], images: Images | None = None) -> lis
         *_idle_axes(plan, cells, axes),
         *_duplicates(plan, cells, axes),
         *_rankings(plan, cells),
+        *_members(plan),
         *_idle_excludes(plan, axes),
         *_unused_data(plan, cells),
         *_leaks(plan, cells, images),
@@ -120,6 +121,17 @@ def _rankings(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
             )
             yield _warning(plan, "no-valid", ("rank", name), message)
             break
+
+
+def _members(plan: Plan) -> Iterator[LintWarning]:
+    for name, ensemble in plan.ensembles.items():
+        members = ensemble.members
+        if members.top is not None and members.by.startswith("test."):
+            message = (
+                f"chooses its members by the test set ({members.by}), whose score then flatters "
+                f"it: write by: {members.by.replace('test', 'valid')}, with valid: 0.2 in base"
+            )
+            yield _warning(plan, "test-members", ("ensembles", name, "members", "by"), message)
 
 
 def _idle_excludes(plan: Plan, axes: Axes) -> Iterator[LintWarning]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from foodvision.plan.axes import Axes, Layer, as_value
+from foodvision.plan.composites import read_composites
 from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
 from foodvision.plan.expand import Draft, drafts, expand
 from foodvision.plan.messages import describe, nearest, show, suggestion, unknown_key
@@ -246,6 +247,8 @@ class _Check:
             self._check_cells(plan, axes)
         if plan is not None and not self._document.problems:
             self._check_limit(plan, axes)
+        if plan is not None and not self._document.problems and (plan.tta or plan.ensembles):
+            read_composites(plan, expand(plan), self._document.report)
         return plan
 
     def _report(self, path: PlanPath, message: str, *, at_key: bool = False) -> None:

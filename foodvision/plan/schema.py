@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 
 from foodvision.hashing import digest
 from foodvision.plan.augmentation import Augment, GaussianBlurSettings
+from foodvision.plan.combination import EnsembleSettings, NamedTta, Pattern
 from foodvision.plan.messages import show, suggestion
 from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
 from foodvision.plan.problems import Place, PlanPath
@@ -48,12 +49,14 @@ from foodvision.plan.values import (
     text_or,
 )
 from foodvision.plan.values import Settings as _Settings
+from foodvision.plan.views import ViewChoice
 
 MAX_NAME_CHARACTERS = 100
 MAX_NAME_BYTES = 240
 MAX_SEED = 2**63 - 1
 MAX_BYTES = 10**18
 CROSS_FIELD = "cross_field"
+TTA_NAME = "TTA"
 _BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+(,\d+)*)?")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -879,9 +882,18 @@ Search = Annotated[
     Annotated[Literal["grid"], Tag("text")] | Annotated[RandomSearch, Tag("random")],
     text_or("random"),
 ]
-Pattern = dict[str, Any]
 Seeds = Annotated[
     int | list[int], BeforeValidator(_check_seeds, json_schema_input_type=int | list[int])
+]
+
+
+def _named_tta(section: Any) -> Any:
+    return {TTA_NAME: section} if isinstance(section, list) else section
+
+
+Tta = Annotated[
+    dict[Name, NamedTta],
+    BeforeValidator(_named_tta, json_schema_input_type=list[ViewChoice] | dict[Name, NamedTta]),
 ]
 
 
@@ -899,6 +911,8 @@ class Plan(_Settings):
         when: conditions under which an axis counts.
         seeds: a count (from `base.seed` on) or a list.
         rank: the order of the table.
+        tta: views by name; every cell gets a row of its own for each (a list: one, named `TTA`).
+        ensembles: cells that answer together, by name; each is a row of its own.
         save: which models are kept as files.
         limits: what it may cost at most.
         search: `grid` for every combination, or some that are drawn at random.
@@ -915,6 +929,8 @@ class Plan(_Settings):
     when: dict[str, Pattern] = Field(default_factory=dict)
     seeds: Seeds | None = None
     rank: Rank = Rank()
+    tta: Tta = Field(default_factory=dict)
+    ensembles: dict[Name, EnsembleSettings] = Field(default_factory=dict)
     save: Literal["all", "best", "none"] = "all"
     limits: Limits = Limits()
     search: Search = "grid"
@@ -950,7 +966,13 @@ class Plan(_Settings):
         whole = self.model_dump(mode="json")
         for part in ("data", "base"):
             whole[part] = self.model_dump(mode="json", include={part}, exclude_none=True)[part]
-        return {key: value for key, value in whole.items() if value is not None}
+        # Sections that came when plans were kept already leave old plans' identity alone.
+        later = ("tta", "ensembles")
+        return {
+            key: value
+            for key, value in whole.items()
+            if value is not None and (value or key not in later)
+        }
 
     def sections(self) -> dict[str, Any]:
         """Return the fields in the order in which the file has them."""

@@ -73,6 +73,23 @@ def read_axes(plan: Mapping[str, Any], report: Report) -> Axes:
     )
 
 
+def read_pattern(
+    raw: Mapping[str, Any], where: PlanPath, plan: Mapping[str, Any], axes: Axes, report: Report
+) -> Pattern | None:
+    """Read a partial match of cells, as in `exclude`; `None` for an empty one, which matches all.
+
+    Args:
+        raw: values by dotted path.
+        where: in the plan.
+        plan: plain values.
+        axes: of the plan.
+        report: called with each problem; the path concerned is left out.
+    """
+    if not raw:
+        return None
+    return _PatternReader(axes.axes, plan.get("base"), report).read(dict(raw), where)
+
+
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 

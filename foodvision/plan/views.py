@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from foodvision.plan.messages import show, suggestion
 
@@ -27,7 +27,7 @@ ViewKind = Literal[
     "crop",
 ]
 Corner = Literal["top_left", "top_right", "bottom_left", "bottom_right", "centre"]
-ViewChoice: TypeAlias = "str | dict[str, float | list[int]]"
+ViewChoice = str | dict[str, int | float | list[int]]
 
 PLAIN = ("identity", "horizontal_flip", "vertical_flip")
 CORNERS: tuple[Corner, ...] = ("top_left", "top_right", "bottom_left", "bottom_right", "centre")

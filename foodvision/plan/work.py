@@ -15,8 +15,12 @@ from foodvision.plan.graph import Span, score_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from foodvision.plan.composite_stages import CompiledComposite, ViewScore
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Chain, CompiledCell, Graph, Phase, Recipe
+
+
+StageKind = Literal["train", "score", "view", "composite"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class FinishedSpan:
 class Finished(Protocol):
     """What is finished already."""
 
-    def has(self, kind: Literal["train", "score"], key: str) -> bool:
+    def has(self, kind: StageKind, key: str) -> bool:
         """Say whether a stage is finished."""
 
     def span(self, key: str) -> FinishedSpan:
@@ -82,6 +86,30 @@ class ScoreJob:
     def phase(self) -> Phase:
         """The phase of the states: how images reach them."""
         return self.chain.phase(self.epochs[0])
+
+
+@dataclass(frozen=True)
+class ViewJob:
+    """A final state to score on images that are each seen in one view."""
+
+    score: ViewScore
+
+    @property
+    def key(self) -> str:
+        """Key of the stage that the job makes."""
+        return self.score.key
+
+
+@dataclass(frozen=True)
+class CompositeJob:
+    """Stored outputs to combine."""
+
+    compiled: CompiledComposite
+
+    @property
+    def key(self) -> str:
+        """Key of the stage that the job makes."""
+        return self.compiled.key
 
 
 @dataclass(frozen=True)
@@ -142,15 +170,20 @@ class Work:
         rows: pixels first, then features.
         training: parents before children.
         scoring: after training.
+        views: after training.
+        combining: after scoring and views.
         hits: kind and key of each finished stage that cells use.
         predicted: what executing it will count.
-        naive: what training each cell alone, without sharing, would count.
+        naive: what each cell and composite alone, without sharing, would count.
         waiting: per cell id, keys of the jobs that it waits for; cells that wait for none are done.
+            A composite waits for all that its members wait for, too.
     """
 
     rows: tuple[RowsJob, ...]
     training: tuple[TrainJob, ...]
     scoring: tuple[ScoreJob, ...]
+    views: tuple[ViewJob, ...]
+    combining: tuple[CompositeJob, ...]
     hits: tuple[tuple[str, str], ...]
     predicted: Tally
     naive: Tally
@@ -159,7 +192,7 @@ class Work:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is missing."""
-        return not (self.training or self.scoring)
+        return not (self.training or self.scoring or self.views or self.combining)
 
 
 def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = None) -> Work:
@@ -173,18 +206,23 @@ def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = 
     planner = _Planner(graph, finished)
     for compiled in graph.cells:
         planner.demand(compiled)
+    for composite in graph.composites:
+        planner.demand_composite(composite)
     training = tuple(
         TrainJob(planner.jobs[key], tuple(planner.scored[key]), replay=key in planner.replays)
         for key in planner.jobs
     )
     scoring = tuple(planner.score_jobs.values())
-    rows = _rows_jobs(training, scoring, finished, features_bytes)
+    views = tuple(planner.view_jobs.values())
+    rows = _rows_jobs(_needed_rows(training, scoring, views), finished, features_bytes)
     return Work(
         rows=rows,
         training=training,
         scoring=scoring,
+        views=views,
+        combining=tuple(planner.composite_jobs.values()),
         hits=tuple(sorted(planner.hits)),
-        predicted=_predict(rows, training, scoring),
+        predicted=_predict(rows, training, scoring, views),
         naive=_naive(graph),
         waiting={cell_id: tuple(keys) for cell_id, keys in planner.waiting.items()},
     )
@@ -200,6 +238,8 @@ class _Planner:
         self.scored: dict[str, list[ImageSet]] = {}
         self.replays: set[str] = set()
         self.score_jobs: dict[str, ScoreJob] = {}
+        self.view_jobs: dict[str, ViewJob] = {}
+        self.composite_jobs: dict[str, CompositeJob] = {}
         self.hits: set[tuple[str, str]] = set()
         self.waiting: dict[str, dict[str, None]] = {}
 
@@ -208,6 +248,23 @@ class _Planner:
         self._demand_states(compiled)
         for images in compiled.image_sets.values():
             self._demand_curve(compiled, images)
+
+    def demand_composite(self, compiled: CompiledComposite) -> None:
+        """Plan the views of its members that are missing, and itself; members come before it."""
+        waiting = self.waiting[compiled.composite.cell_id] = {}
+        if self.finished.has("composite", compiled.key):
+            self.hits.add(("composite", compiled.key))
+            return
+        for voice in compiled.voices:
+            waiting.update(self.waiting[voice.compiled.cell.cell_id])
+            for view in voice.view_scores():
+                if self.finished.has("view", view.key):
+                    self.hits.add(("view", view.key))
+                    continue
+                self.view_jobs.setdefault(view.key, ViewJob(view))
+                waiting[view.key] = None
+        self.composite_jobs.setdefault(compiled.key, CompositeJob(compiled))
+        waiting[compiled.key] = None
 
     def _demand_states(self, compiled: CompiledCell) -> None:
         """Plan the spans behind the deepest state of the chain that exists or will exist."""
@@ -303,25 +360,21 @@ class _Planner:
 
 
 def _rows_jobs(
-    training: Sequence[TrainJob],
-    scoring: Sequence[ScoreJob],
-    finished: Finished,
-    features_bytes: int | None,
+    needed: Mapping[Recipe, Sequence[ImageSet]], finished: Finished, features_bytes: int | None
 ) -> tuple[RowsJob, ...]:
-    needed = _needed_rows(training, scoring)
     features = [
         _rows_job(recipe, sets, finished, features_bytes)
         for recipe, sets in needed.items()
         if recipe.kind == "features"
     ]
-    pixels = {recipe: sets for recipe, sets in needed.items() if recipe.kind == "pixels"}
+    pixels = {recipe: list(sets) for recipe, sets in needed.items() if recipe.kind == "pixels"}
     _demand_shared_pixels(features, pixels)
     jobs = [_rows_job(recipe, sets, finished, None) for recipe, sets in pixels.items()]
     return tuple(job for job in [*jobs, *features] if job.missing or job.live)
 
 
 def _needed_rows(
-    training: Sequence[TrainJob], scoring: Sequence[ScoreJob]
+    training: Sequence[TrainJob], scoring: Sequence[ScoreJob], views: Sequence[ViewJob]
 ) -> dict[Recipe, list[ImageSet]]:
     needed: dict[Recipe, list[ImageSet]] = {}
     for job in training:
@@ -329,6 +382,8 @@ def _needed_rows(
         _extend(needed.setdefault(phase.recipe, []), [phase.train, *job.scored])
     for score in scoring:
         _extend(needed.setdefault(score.phase.recipe, []), [score.images])
+    for view in views:
+        _extend(needed.setdefault(view.score.recipe, []), [view.score.images])
     return needed
 
 
@@ -363,7 +418,10 @@ def _extend(known: list[ImageSet], more: Iterable[ImageSet]) -> None:
 
 
 def _predict(
-    rows: Sequence[RowsJob], training: Sequence[TrainJob], scoring: Sequence[ScoreJob]
+    rows: Sequence[RowsJob],
+    training: Sequence[TrainJob],
+    scoring: Sequence[ScoreJob],
+    views: Sequence[ViewJob],
 ) -> Tally:
     kept = {job.recipe for job in rows if job.recipe.kind == "pixels"}
     live = {job.recipe for job in rows if job.live}
@@ -375,6 +433,9 @@ def _predict(
     for score in scoring:
         scored = Tally(scored_images=len(score.epochs) * len(score.images.images))
         total += _through_prefix(scored, score.phase.recipe in live)
+    for view in views:
+        scored = Tally(scored_images=len(view.score.images.images))
+        total += _through_prefix(scored, view.score.recipe in live)
     return total
 
 
@@ -412,7 +473,19 @@ def _naive(graph: Graph) -> Tally:
         scored = sum(len(images.images) for images in compiled.image_sets.values())
         for phase in compiled.chain.phases:
             total += _naive_phase(phase, scored)
+    for composite in graph.composites:
+        for view in composite.view_scores():
+            total += _naive_view(view)
     return total
+
+
+def _naive_view(view: ViewScore) -> Tally:
+    images = len(view.images.images)
+    return Tally(
+        prefix_images=images if view.recipe.kind == "features" else 0,
+        decoded_images=images,
+        scored_images=images,
+    )
 
 
 def _naive_phase(phase: Phase, scored: int) -> Tally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,11 @@ import torch
 from foodvision.data.bank import Bank
 from foodvision.data.loaders import FeatureInputs, HeldRows, Inputs, PixelInputs, compute_pixels
 from foodvision.data.transforms import Transform, normalize
+from foodvision.data.views import look
 from foodvision.models.folding import frozen_prefix
+from foodvision.plan.composite_stages import view_recipe
 from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
+from foodvision.plan.views import IDENTITY, View
 from foodvision.plan.work import Tally
 from foodvision.train.determinism import deterministic
 from foodvision.train.precision import Precision, forward_precision
@@ -76,7 +80,15 @@ def describe(job: RowsJob) -> str:
     count = f"{len(job.missing):,} images"
     if job.recipe.kind == "pixels":
         return f"pixels {job.recipe.settings['size']} px, {count}"
-    return f"features {job.recipe.settings['model']['arch']}, {count}"
+    view = _view(job.recipe)
+    seen = "" if view == IDENTITY else f", {view.text}"
+    return f"features {job.recipe.settings['model']['arch']}{seen}, {count}"
+
+
+def _view(recipe: Recipe) -> View:
+    """Return the view in which a recipe of features sees its images."""
+    found = recipe.settings.get("view")
+    return View.from_json(found) if found else IDENTITY
 
 
 def open_bank(site: Site, recipe: Recipe) -> Bank:
@@ -84,7 +96,14 @@ def open_bank(site: Site, recipe: Recipe) -> Bank:
     return Bank(site.store, recipe.kind, recipe.key, recipe.row_shape, recipe.dtype)
 
 
-def open_inputs(phase: Phase, images: ImageSet, site: Site, *, live: nn.Module | None) -> Inputs:
+def open_inputs(
+    phase: Phase,
+    images: ImageSet,
+    site: Site,
+    *,
+    live: nn.Module | None,
+    view: View = IDENTITY,
+) -> Inputs:
     """Return what the trainable part of a model reads, image by image.
 
     Args:
@@ -92,12 +111,16 @@ def open_inputs(phase: Phase, images: ImageSet, site: Site, *, live: nn.Module |
         images: the list to read.
         site: where to read.
         live: the frozen prefix, where its rows are not kept.
+        view: in which every image is seen.
     """
-    if phase.recipe.kind == "features" and live is None:
-        return FeatureInputs(_held_rows(site, phase.recipe, images))
-    pixels = phase.recipe.pixels or phase.recipe
+    recipe = view_recipe(phase.recipe, view)
+    if recipe.kind == "features" and live is None:
+        return FeatureInputs(_held_rows(site, recipe, images))
+    pixels = recipe.pixels or recipe
     transform = Transform.from_json(dict(phase.transform))
     inputs = PixelInputs(_held_rows(site, pixels, images), transform)
+    if view != IDENTITY:
+        inputs = inputs.changed_by(partial(look, view=view))
     if live is None:
         return inputs
     size = phase.recipe.settings["batch"]
@@ -216,10 +239,12 @@ def _features(
         raise ValueError("a compiled recipe knows the settings that asked for it")
     model = site.models.prefix(job.recipe, classes=classes, transform=reader.transform.to_json())
     prefix = frozen_prefix(model, len(job.recipe.settings["blocks"]))
+    view = _view(job.recipe)
     with deterministic(settings.threads):
         size = job.recipe.settings["batch"]
         for pixels in _rebatched(reader.blocks(images), size):
-            batch = normalize(torch.from_numpy(pixels).to(site.device), reader.transform)
+            seen = look(torch.from_numpy(pixels).to(site.device), view=view)
+            batch = normalize(seen, reader.transform)
             rows = run_prefix(prefix, batch, size=size, precision=settings.precision)
             yield rows.cpu().numpy()
 

@@ -99,7 +99,7 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
             return Tally()
         model = site.models.initial(phase)
         apply_freeze(model, phase.architecture.frozen_count, phase.settings.model.batchnorm)
-        through = _live_prefix(model, phase, live=live)
+        through = live_prefix(model, phase, live=live)
         scores = [_open_scores(phase, images, site, through) for images in wanted]
         results: list[EpochResult] = []
         if span.parent and _diverged_at(site.store, span.parent):
@@ -123,7 +123,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     with deterministic(phase.settings.threads):
         model = site.models.initial(phase)
         _, suffix = model.split(phase.prefix_count)
-        through = _live_prefix(model, phase, live=live)
+        through = live_prefix(model, phase, live=live)
         score = _open_scores(phase, job.images, site, through)
         for epoch in job.epochs:
             load_state(site.store, job.chain.states[epoch - 1], model)
@@ -132,7 +132,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     return _count([], [score], is_live=through is not None)
 
 
-def _live_prefix(model: BlockModel, phase: Phase, *, live: bool) -> nn.Module | None:
+def live_prefix(model: BlockModel, phase: Phase, *, live: bool) -> nn.Module | None:
     """Return the frozen prefix where its rows are not kept."""
     return frozen_prefix(model, phase.prefix_count) if live and phase.prefix_count else None
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from foodvision.data.transforms import Transform
 from foodvision.errors import ModelError
+from foodvision.evaluate.answering import Answerer
 from foodvision.evaluate.photos import predict_photos
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Edges(nn.Module):
         return 4 * torch.stack([edge.mean(dim=1) for edge in edges], dim=1)
 
 
+EDGES = Answerer.of_model(Edges(), CARD)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "my photos' 写真"
@@ -52,7 +56,7 @@ def _save(path: Path, *, bright: str = "top", orientation: int | None = None) ->
 
 def test_photos_get_a_class_and_every_probability(folder: Path) -> None:
     paths = [_save(folder / "top.jpg"), _save(folder / "right.jpg", bright="right")]
-    top, right = predict_photos(Edges(), CARD, paths).predictions
+    top, right = predict_photos(EDGES, paths).predictions
     assert (top.path, top.class_name) == (paths[0], "上")
     assert (right.path, right.class_name) == (paths[1], "右")
     assert 0.9 < top.probability == top.probabilities[0].probability
@@ -63,7 +67,7 @@ def test_photos_get_a_class_and_every_probability(folder: Path) -> None:
 @pytest.mark.parametrize(("orientation", "expected"), [(1, "上"), (3, "下"), (6, "右"), (8, "左")])
 def test_photos_are_turned_upright(folder: Path, orientation: int, expected: str) -> None:
     path = _save(folder / "turned.jpg", orientation=orientation)
-    (prediction,) = predict_photos(Edges(), CARD, [path]).predictions
+    (prediction,) = predict_photos(EDGES, [path]).predictions
     assert prediction.class_name == expected
 
 
@@ -71,22 +75,22 @@ def test_unreadable_photos_stop_no_others(folder: Path) -> None:
     (folder / "text.jpg").write_text("no photo")
     good = [_save(folder / f"{number}.jpg") for number in range(3)]
     bad = [folder / "text.jpg", folder / "missing.jpg", folder]
-    answers = predict_photos(Edges(), CARD, [bad[0], good[0], bad[1], good[1], bad[2], good[2]])
+    answers = predict_photos(EDGES, [bad[0], good[0], bad[1], good[1], bad[2], good[2]])
     assert [prediction.path for prediction in answers.predictions] == good
     assert [problem.path for problem in answers.problems] == bad
     assert "missing.jpg" in answers.problems[1].message
 
 
 def test_no_photos() -> None:
-    answers = predict_photos(Edges(), CARD, [])
+    answers = predict_photos(EDGES, [])
     assert (answers.predictions, answers.problems) == ((), ())
 
 
 def test_batches_say_the_same(folder: Path) -> None:
     paths = [_save(folder / f"{bright}.png", bright=bright) for bright in ("top", "right", "top")]
-    module = nn.Sequential(nn.Conv2d(3, 4, 3), Edges())
+    answerer = Answerer.of_model(nn.Sequential(nn.Conv2d(3, 4, 3), Edges()), CARD)
     single, several = (
-        predict_photos(module, CARD, paths, batch_size=size).predictions for size in (1, 2)
+        predict_photos(answerer, paths, batch_size=size).predictions for size in (1, 2)
     )
     for left, right in zip(single, several, strict=True):
         assert left.class_name == right.class_name
@@ -105,4 +109,4 @@ def test_batches_say_the_same(folder: Path) -> None:
 )
 def test_cards_of_other_models(card: dict[str, Any], message: str, folder: Path) -> None:
     with pytest.raises(ModelError, match=message):
-        predict_photos(Edges(), card, [_save(folder / "photo.jpg")])
+        predict_photos(Answerer.of_model(Edges(), card), [_save(folder / "photo.jpg")])

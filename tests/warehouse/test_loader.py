@@ -30,6 +30,8 @@ NAMES = (
     "predictions",
     "class_metrics",
     "metrics",
+    "composites",
+    "members",
     "stages",
     "datasets",
     "images",

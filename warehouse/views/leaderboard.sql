@@ -1,5 +1,7 @@
--- grain: one row per plan name and cell: its latest completed run, or its latest run of any status
+-- grain: one row per plan name and cell or composite: its latest completed run, or its latest run
+-- of any status
 -- plan_name, cell_id: the row
+-- kind: trained, or what is made of trained cells: tta, mean, weighted, vote (see composites)
 -- label, position, axes_json: what that plan calls the cell, its place there, its axes
 -- status, error: completed, failed, diverged or pending; why it failed
 -- result_key, train_key: keys of the result and of the trained state
@@ -10,7 +12,16 @@
 -- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
 -- run_id, run_started_at, finished_at: the run that the row comes from
 create or replace view leaderboard as
-with latest as (
+with entries as (
+    select
+        *,
+        'trained' as kind
+    from cells
+    union all by name
+    select * from composites
+),
+
+latest as (
     select
         cell_runs.*,
         runs.started_at as run_started_at
@@ -30,6 +41,7 @@ with latest as (
 select
     latest.plan_name,
     latest.cell_id,
+    entries.kind,
     latest.label,
     latest.position,
     latest.axes_json,
@@ -37,26 +49,27 @@ select
     latest.error,
     latest.result_key,
     latest.train_key,
-    cells.arch,
-    cells.weights,
-    cells."freeze",
-    cells.data,
-    cells.data_fraction,
-    cells.data_count,
-    cells.test,
-    cells.valid,
-    cells.image_size,
-    cells.epochs,
-    cells.batch_size,
-    cells.optimizer,
-    cells.learning_rate,
-    cells.augment,
-    cells.mix,
-    cells.seed,
-    cells.device,
-    cells.settings_json,
+    entries.arch,
+    entries.weights,
+    entries."freeze",
+    entries.data,
+    entries.data_fraction,
+    entries.data_count,
+    entries.test,
+    entries.valid,
+    entries.image_size,
+    entries.epochs,
+    entries.batch_size,
+    entries.optimizer,
+    entries.learning_rate,
+    entries.augment,
+    entries.mix,
+    entries.seed,
+    entries.device,
+    entries.views_json,
+    entries.settings_json,
     -- A merge patch with null drops the key (RFC 7386).
-    md5(cast(json_merge_patch(cells.settings_json, '{"seed": null}') as varchar)) as config_id,
+    md5(cast(json_merge_patch(entries.settings_json, '{"seed": null}') as varchar)) as config_id,
     latest.epochs_trained,
     latest.train_loss,
     latest.train_accuracy,
@@ -82,12 +95,13 @@ select
     latest.run_started_at,
     latest.finished_at
 from latest
-inner join cells on latest.cell_id = cells.cell_id
+inner join entries on latest.cell_id = entries.cell_id
 left join metrics on latest.result_key = metrics.result_key and metrics.split = 'test';
 
-comment on view leaderboard is 'one row per plan name and cell: its latest completed run, or its latest run of any status';
+comment on view leaderboard is 'one row per plan name and cell or composite: its latest completed run, or its latest run of any status';
 comment on column leaderboard.plan_name is 'name of the plan';
-comment on column leaderboard.cell_id is 'the cell, as in cells';
+comment on column leaderboard.cell_id is 'the cell, as in cells, or the composite, as in composites';
+comment on column leaderboard.kind is 'trained, or made of trained cells: tta, mean, weighted or vote, as in composites';
 comment on column leaderboard.label is 'what this plan calls the cell';
 comment on column leaderboard.position is 'place of the cell in the plan, from 0';
 comment on column leaderboard.axes_json is 'the value of each axis of the plan here, as JSON: axis path to label';
@@ -112,6 +126,7 @@ comment on column leaderboard.augment is 'random changes of training images: non
 comment on column leaderboard.mix is 'how training images are mixed: none, mixup, cutmix or either; null: loaded by an older version';
 comment on column leaderboard.seed is 'seed of everything random';
 comment on column leaderboard.device is 'device that the recipe asks for';
+comment on column leaderboard.views_json is 'views in which a composite sees every image, as JSON; null: trained';
 comment on column leaderboard.settings_json is 'the whole recipe as canonical JSON';
 comment on column leaderboard.config_id is 'hash of the recipe without its seed';
 comment on column leaderboard.epochs_trained is 'epochs behind the state that is the result';

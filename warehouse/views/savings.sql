@@ -1,6 +1,7 @@
 -- grain: one row per run
 -- run_id, plan_name, started_at, status: the run
 -- cells: of the plan
+-- seconds of cells; what is made of them (composites) would count them twice
 -- seconds_alone: what its completed and diverged cells take if each trains alone
 -- seconds_paid: what the run spent on all of its cells
 -- seconds_saved: the difference
@@ -13,6 +14,7 @@ with by_cell as (
         sum(seconds_alone) as seconds_alone,
         sum(seconds_paid) as seconds_paid
     from cell_runs
+    where cell_id not in (select composites.cell_id from composites)
     group by run_id
 ),
 
