@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    import pyarrow as pa
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -193,6 +195,16 @@ def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
 def predictions(path: Path, result_key: str) -> list[Prediction]:
     """Return what the result says about each scored image, in the order of the split."""
     return _read(path, "predictions", Prediction, {"result_key": result_key})
+
+
+def answers(path: Path, result_keys: Sequence[str]) -> pa.Table:
+    """Return what each of these results says about each scored image, paired over results.
+
+    Returns:
+        The columns of `queries/answers.sql`: `result` is the place in `result_keys`, `image` the
+        same number for the same image in every result; results that are not known have no row.
+    """
+    return query(path, statements.query_text("answers"), {"result_keys": list(result_keys)})
 
 
 def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from foodvision.evaluate.photos import PhotoAnswers
     from foodvision.plan.schema import Plan
+    from tasks.certainty import Judged
     from warehouse import reading
 
 Row = dict[str, Any]
@@ -45,6 +46,7 @@ _RANKED_BY = {
 }
 _GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
 _FINISHED = "completed"
+_SIGNS = {"tied": "≈", "better": "<"}
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
 _MISTAKES = 3
@@ -75,8 +77,10 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision rank plans/demo.yaml\n"
-            "  #  Model                  Valid accuracy  Test accuracy  Test loss  Seconds\n"
-            "  1  mlp · sgd · 10 epochs          0.9628         0.9712     0.1331      0.2"
+            "   #  Model                   Valid accuracy  Test accuracy  Test loss\n"
+            "   1  mlp · sgd · 10 epochs           0.9628         0.9712     0.1331\n"
+            "  ≈2  mlp · adam · 10 epochs          0.9591         0.9667     0.1605\n"
+            "  ≈ cannot be told from the first on 451 test images (95 %)"
         )
     )(rank)
     app.command(
@@ -113,16 +117,19 @@ def rank(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Print the leaderboard, best first."""
+    """Print the leaderboard, best first; of one plan, say which cells tie with the best."""
     rows, by = _ranked(plan, overrides or ())
+    judged = None if plan is None else judge(rows, by)
+    if as_json:
+        tables.print_json([row | (judged.columns(row) if judged else {}) for row in rows])
+        return
     columns = leaderboard_columns(by, rows)
     if plan is None:
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
-    tables.print_rows(rows, columns, as_json=as_json, empty="No cell has a result yet.")
-    if not as_json:
-        for row in rows:
-            if row["status"] != _FINISHED:
-                tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
+    print_leaderboard(rows, columns, judged)
+    for row in rows:
+        if row["status"] != _FINISHED:
+            tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
 
 
 def best(
@@ -141,10 +148,12 @@ def best(
     details = _details(row["result_key"])
     images = len(details.predictions)
     low, high = wilson_interval(row["test_accuracy"], images)
+    judged = judge(leaderboard, found.rank.by.value)
     gallery = Gallery(found, current_home(), Store(current_home().store))
     pictures = [str(path) for path in gallery.show(leaderboard).values()]
     if as_json:
         sure = {"test_images": images, "test_accuracy_low": low, "test_accuracy_high": high}
+        sure |= _certainty_json(judged, row)
         tables.print_json({**row, **sure, **details.to_json(), "pictures": pictures})
         return
     tables.say(f"{row['label']}   (plan {row['plan']}, ranked by {found.rank.by.value})")
@@ -155,6 +164,8 @@ def best(
     )
     if row["std"] is not None:
         tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
+    for sentence in judged.sentences() if judged else ():
+        tables.say(sentence)
     _say_details(details)
     tables.say(f"model: {row['model_path'] or 'not saved'}")
     for path in pictures:
@@ -262,6 +273,35 @@ def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tab
     return (place, label, *figures)
 
 
+def judge(leaderboard: Sequence[Row], by: str) -> Judged | None:
+    """Return how sure the first of a plan's leaderboard is; None where nothing can be said."""
+    from tasks.certainty import judge_leaderboard
+
+    return judge_leaderboard(leaderboard, by=by, home=current_home())
+
+
+def print_leaderboard(
+    rows: Sequence[Row], columns: Sequence[tables.Column], judged: Judged | None
+) -> None:
+    """Print a leaderboard; a sign before the rank tells what cannot be told from the first."""
+    verdicts = [str(judged.columns(row)["verdict"]) if judged else "" for row in rows]
+    shown = [
+        row | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+    tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")
+    if judged is None or len(judged.configurations) == 1:
+        return
+    images = f"{judged.certainty.images:,} test images (95 %)"
+    if "tied" in verdicts:
+        tables.say(f"≈ cannot be told from the first on {images}")
+    if "better" in verdicts:
+        tables.say(f"< is better than the first on {images}")
+    if not {"tied", "better"} & set(verdicts):
+        tables.say(f"the first is better than every other on {images}")
+    tables.say(f"chance that the first is the best: {judged.winner.chance:.2f}")
+
+
 def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
     """Return the leaderboard of a plan (file or name) or of all plans, best first."""
     return _ranked(plan, overrides)[0]
@@ -302,6 +342,17 @@ def _leaderboard(plan: Plan) -> list[Row]:
     from tasks.ranking import rank_cells
 
     return rank_cells(plan, expand(plan), current_home())
+
+
+def _certainty_json(judged: Judged | None, row: Row) -> Row:
+    if judged is None:
+        return {"chance_best": None, "tied_with": None, "optimism": None, "certainty": []}
+    return {
+        "chance_best": judged.columns(row)["chance_best"],
+        "tied_with": [each.label for each in judged.tied],
+        "optimism": judged.certainty.optimism if judged.by.startswith("test.") else None,
+        "certainty": judged.sentences(),
+    }
 
 
 def _is_path(plan: str) -> bool:

@@ -13,7 +13,7 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
 from flows.cli.plans import print_work
-from flows.cli.results import leaderboard_columns
+from flows.cli.results import judge, leaderboard_columns, print_leaderboard
 
 if TYPE_CHECKING:
     from flows.run import RunOutcome
@@ -82,12 +82,9 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         outcome: of the run.
         page: of the flow run, on a server that is still there; `None`: it ended with the run.
     """
-    tables.print_rows(
-        outcome.leaderboard,
-        leaderboard_columns(outcome.ranked_by, outcome.leaderboard),
-        as_json=False,
-        empty="No cell has a result.",
-    )
+    board = [dict(row) for row in outcome.leaderboard]
+    columns = leaderboard_columns(outcome.ranked_by, board)
+    print_leaderboard(board, columns, judge(board, outcome.ranked_by))
     tables.say("")
     alone, run_, done = (asdict(t) for t in (outcome.naive, outcome.predicted, outcome.counted))
     work = {

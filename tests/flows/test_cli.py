@@ -14,8 +14,10 @@ from typer.main import get_command
 from flows.cli import main, results, tables
 from flows.cli.app import app
 from flows.cli.plans import print_work
+from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from tests.boards import make_board
 from tests.flows.conftest import ROOT, python_environment, run_command
 from tests.running import make_photos
 
@@ -443,3 +445,47 @@ def test_wilson_interval(accuracy: float, images: int, low: float, high: float) 
 )
 def test_size(value: float, text: str) -> None:
     assert tables.size(value) == text
+
+
+# -- certainty --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_cells(folder: Path) -> None:
+    make_board(Home(folder / "home"), PLAN, lambda cell: 0.7 if cell.axes["epochs"] == "1" else 0.9)
+
+
+@pytest.fixture
+def equal_cells(folder: Path) -> None:
+    make_board(Home(folder / "home"), PLAN, lambda _: 0.9)
+
+
+@pytest.mark.usefixtures("equal_cells")
+def test_rank_marks_ties(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", "plan.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["1", "≈2"]
+    assert lines[3] == "≈ cannot be told from the first on 451 test images (95 %)"
+    assert lines[4].startswith("chance that the first is the best: 0.")
+    assert main(["rank", "plan.yaml", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["rank"], first["verdict"]) == (1, "winner")
+    assert (second["rank"], second["verdict"]) == (2, "tied")
+    assert first["chance_best"] + second["chance_best"] == pytest.approx(1)
+    assert second["behind_low"] <= 0 <= second["behind_high"]
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_rank_says_where_nothing_ties(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", "plan.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "≈" not in out
+    assert "the first is better than every other on 451 test images (95 %)" in out
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_rank_of_all_plans_marks_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank"]) == 0
+    assert "chance" not in capsys.readouterr().out
+    assert main(["rank", "--json"]) == 0
+    assert "verdict" not in json.loads(capsys.readouterr().out)[0]

@@ -95,6 +95,34 @@ def test_bins_of_reliability_come_by_probability(path: Path) -> None:
     assert (found.lower, found.upper) == pytest.approx((11 / 15, 12 / 15))
 
 
+def test_answers_number_the_same_image_alike_in_every_result(tmp_path: Path, rows: Rows) -> None:
+    one, other, twice = ("a" * 64, "b" * 64, "c" * 64)
+    given = [
+        ("r1", 0, "one.jpg", one, "pizza"),
+        ("r1", 1, "two.jpg", twice, "pizza"),
+        ("r1", 2, "two again.jpg", twice, "pizza"),
+        ("r2", 0, "elsewhere/two.jpg", twice, "pizza"),
+        ("r2", 1, "elsewhere/one.jpg", one, "pizza"),
+        ("r2", 2, "other.jpg", other, "pizza"),
+        ("r2", 3, "renamed.jpg", one, "steak"),
+        ("r3", 0, "not asked for.jpg", one, "pizza"),
+    ]
+    names = ("result_key", "position", "path", "image_sha256", "true_class")
+    table = rows("predictions", *(dict(zip(names, row, strict=True)) for row in given))
+    # Classes and verdicts have to fit together.
+    table = table.set_column(
+        table.column_names.index("predicted_class"), "predicted_class", table["true_class"]
+    )
+    warehouse.load(tmp_path / "warehouse.duckdb", {"predictions": table})
+    found = reading.answers(tmp_path / "warehouse.duckdb", ["r2", "unknown", "r1"]).to_pylist()
+    numbers = {(row["result"], row["path"]): row["image"] for row in found}
+    assert [row["result"] for row in found] == [0, 0, 0, 0, 2, 2, 2]
+    assert numbers[(0, "elsewhere/one.jpg")] == numbers[(2, "one.jpg")]
+    assert numbers[(0, "elsewhere/two.jpg")] == numbers[(2, "two.jpg")]
+    assert len(set(numbers.values())) == 5
+    assert set(numbers.values()) == set(range(5))
+
+
 def test_class_metrics_come_by_name(path: Path) -> None:
     found = reading.class_metrics(path, "result-1")
     assert [(one.class_name, one.precision) for one in found] == [("pizza", 0.5), ("steak", 0.25)]
@@ -131,6 +159,7 @@ def test_readers_say_that_nothing_has_run(tmp_path: Path) -> None:
         reading.runs,
         lambda path: reading.curves(path, ["x"]),
         lambda path: reading.predictions(path, "x"),
+        lambda path: reading.answers(path, ["x"]),
         lambda path: reading.class_metrics(path, "x"),
     ]
     for act in acts:
