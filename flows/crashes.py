@@ -1,18 +1,20 @@
 """Runs whose process died without a word, found and named.
 
 A killed process cannot tell Prefect so, and its flow run would read `Running` for ever. Each run
-therefore leaves a mark of its process in the home while it works; whoever comes next looks which
-of those processes are gone.
+therefore leaves a mark of its process in the home while it works, and holds a lease that dies with
+it; whoever comes next looks which of those processes are gone.
 """
 
 from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flows.processes import ProcessMark, read_mark, write_mark
+from foodvision.leases import Lease, is_over, own_lease
+from foodvision.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +39,7 @@ def marked_run(home: Home, run_id: str) -> Iterator[None]:
         run_id: the flow run's id.
     """
     path = _folder(home) / f"{UUID(run_id)}.json"
-    write_mark(path, ProcessMark.own())
+    write_mark(path, ProcessMark.own(), lease=str(own_lease(_leases(home))))
     try:
         yield
     finally:
@@ -59,7 +61,7 @@ def mark_crashed(home: Home) -> tuple[str, ...]:
     gone = {
         path: found[0]
         for path in sorted(_folder(home).glob("*.json"))
-        if (found := read_mark(path)) and found[0].is_here and not found[0].is_alive()
+        if (found := read_mark(path)) and _is_gone(*found, home)
     }
     if gone:
         _tell({path: mark.pid for path, mark in gone.items()})
@@ -85,6 +87,18 @@ def _tell(pids: Mapping[Path, int]) -> None:
 
 def _folder(home: Home) -> Path:
     return home.server / "running"
+
+
+def _leases(home: Home) -> Path:
+    return Store(home.store).leases
+
+
+def _is_gone(mark: ProcessMark, facts: Mapping[str, Any], home: Home) -> bool:
+    """Say whether the process of a run is gone for sure; older marks have no lease."""
+    lease = Lease.parse(facts.get("lease", ""))
+    if lease:
+        return is_over(_leases(home), lease)
+    return mark.is_here and not mark.is_alive()
 
 
 def _mark_one(client: SyncPrefectClient, path: Path, pid: int) -> None:

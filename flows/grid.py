@@ -19,6 +19,7 @@ from tasks.journal import Journal, journals, read_journal
 from tasks.loading import load_run
 from tasks.plans import open_plan
 from tasks.records import latest
+from tasks.runners import wanted_workers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ def grid(
     set: dict[str, Any] | list[str] | None = None,  # noqa: A002 - the parameter's public name
     home: str | None = None,
     refresh: bool = False,
+    workers: int | None = None,
 ) -> State[Any]:
     """Run a plan.
 
@@ -49,9 +51,11 @@ def grid(
         set: overrides, `{"base.epochs": 3}` or `["base.epochs=3"]`.
         home: folder for everything that is kept; by default `FOODVISION_HOME`.
         refresh: ask the sources again whether their data changed.
+        workers: processes per kind of device that do the work; 1: none but this one. By default
+            `FOODVISION_WORKERS`, else one per device where there are several of a kind.
     """
     try:
-        outcome = _run(plan, _overrides(set), home, refresh=refresh)
+        outcome = _run(plan, _overrides(set), home, refresh=refresh, workers=workers)
     except FoodVisionError as error:
         return Failed(message=str(error), data=error)
     message = f"{outcome.cells - outcome.cells_failed} of {outcome.cells} cells completed"
@@ -60,7 +64,12 @@ def grid(
 
 
 def _run(
-    plan: str | dict[str, Any], overrides: list[str], home: str | None, *, refresh: bool
+    plan: str | dict[str, Any],
+    overrides: list[str],
+    home: str | None,
+    *,
+    refresh: bool,
+    workers: int | None,
 ) -> RunOutcome:
     place = Home(Path(home).absolute()) if home else Home.current()
     place.require_usable()
@@ -69,6 +78,7 @@ def _run(
         place,
         run_id=runtime.flow_run.id or str(uuid4()),
         overrides=overrides,
+        workers=wanted_workers(workers),
         progress=current_watcher(),
     )
     _close_crashed(place)
@@ -82,11 +92,12 @@ def run_plan(
     overrides: Sequence[str] = (),
     home: Home,
     refresh: bool = False,
+    workers: int | None = None,
     progress: Progress,
 ) -> RunOutcome:
     """Run a plan here and now, as `prefect deployment run foodvision/grid` would.
 
-    Prefect must be set to a server (see `flows.server`).
+    Prefect must be set to a server (see `flows.server`); for the arguments, see `grid`.
 
     Raises:
         FoodVisionError: the plan is bad, or its data cannot be had.
@@ -97,6 +108,7 @@ def run_plan(
             set=list(overrides),
             home=str(home.root),
             refresh=refresh,
+            workers=workers,
             return_state=True,
         )
     result = state.result(raise_on_failure=False)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Linux reports start times in clock ticks, and moves them a little when the clock is set.
 _SAME_START_SECONDS = 2.0
@@ -75,17 +76,6 @@ class ProcessMark:
             deadline = time.monotonic() + patience
             while self.is_alive() and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
-
-
-def python_command(module: str, function: str, *arguments: object) -> list[str]:
-    """Return the command that calls a function of ours with literals.
-
-    A child's working directory need not be ours, so it is told where this package lies.
-    """
-    root = str(Path(__file__).resolve().parent.parent)
-    given = ", ".join(repr(argument) for argument in arguments)
-    code = f"import sys; sys.path.append({root!r}); from {module} import {function}; "
-    return [sys.executable, "-c", f"{code}{function}({given})"]
 
 
 def write_mark(path: Path, mark: ProcessMark, **facts: str) -> None:

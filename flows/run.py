@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
-from foodvision.plan.graph import CompiledCell, Graph, compile_cells
+from foodvision.plan.graph import CompiledCell, Graph, Span, compile_cells
+from foodvision.plan.labels import span_label
 from foodvision.plan.lint import lint
 from foodvision.plan.work import Tally, Work, plan_work
 from foodvision.store import Store
@@ -29,13 +30,16 @@ from tasks.journal import Journal, read_journal
 from tasks.loading import load_run
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data, known_data
-from tasks.prefect_tasks import compute, do_step, report_hits
+from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher
 from tasks.ranking import rank_cells
+from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
+from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from foodvision.data.datasets import Dataset
@@ -44,9 +48,14 @@ if TYPE_CHECKING:
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
-    from tasks.devices import Device
+    from tasks.jobs import Devices, TaskGroup
+    from tasks.runners import Runner
 
 logger = logging.getLogger("foodvision.run")
+
+_NO_OUTCOME = (
+    "its task run ended without an outcome. Run the plan again: only what is missing runs."
+)
 
 
 @dataclass(frozen=True)
@@ -88,8 +97,25 @@ class Run:
     """Executes a plan once; every step is a Prefect task run or a few lines here."""
 
     def __init__(
-        self, plan: Plan, home: Home, *, run_id: str, overrides: Sequence[str], progress: Progress
+        self,
+        plan: Plan,
+        home: Home,
+        *,
+        run_id: str,
+        overrides: Sequence[str],
+        workers: int | None,
+        progress: Progress,
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            plan: the plan.
+            home: where everything is kept.
+            run_id: the flow run's id.
+            overrides: of the plan's values, for the record.
+            workers: processes per kind of device; see `open_runner`.
+            progress: whoever watches.
+        """
         self.plan = plan
         self.home = home
         self.run_id = run_id
@@ -97,6 +123,7 @@ class Run:
         self.composites = composites(plan, self.cells)
         self.store = Store(home.store)
         self._overrides = overrides
+        self._workers = workers
         self._progress = progress
         self._started = time.perf_counter()
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
@@ -120,15 +147,21 @@ class Run:
         return outcome
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
-        graph, work, device = self._compile(refresh=refresh)
+        graph, work, facts = self._compile(refresh=refresh)
         while set_damaged_aside(work, self.store, self.home):
-            graph, work, device = self._compile(refresh=False)
-        self._note_compiled(graph, work, device=device.name)
+            graph, work, facts = self._compile(refresh=False)
+        device = facts.device(self.cells[0].settings).name
+        self._note_compiled(graph, work, devices=facts.device_names)
         show_work(self.plan.name, naive=work.naive, predicted=work.predicted, counted=None)
-        self._compute(graph, work, device=device.name)
-        publisher = Publisher(self.plan, self.home, self.store, device=device.name)
+        first = work
+        self._compute(graph, work, devices=facts.device_names)
+        while self._fit_memory(work, facts):
+            graph, work, facts = self._compile(refresh=False)
+            self._note_compiled(graph, work, devices=facts.device_names)
+            self._compute(graph, work, devices=facts.device_names)
+        publisher = Publisher(self.plan, self.home, self.store, device=device)
         failures = self._finish_cells(graph, work, publisher)
-        self._account(work)
+        self._account(first)
         self._close_journal("failed" if failures else "completed")
         leaderboard = self._load()
         if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
@@ -137,8 +170,8 @@ class Run:
         pictures = self._draw(leaderboard)
         show_work(
             self.plan.name,
-            naive=work.naive,
-            predicted=work.predicted,
+            naive=first.naive,
+            predicted=first.predicted,
             counted=self.ledger.counted,
         )
         return RunOutcome(
@@ -148,23 +181,23 @@ class Run:
             cells=len(self.cells),
             cells_failed=sum(cell.label in failures for cell in self.cells),
             failures=failures,
-            naive=work.naive,
-            predicted=work.predicted,
+            naive=first.naive,
+            predicted=first.predicted,
             counted=self.ledger.counted,
-            hits=len(work.hits),
+            hits=len(first.hits),
             wall_seconds=time.perf_counter() - self._started,
             leaderboard=leaderboard,
             pictures=pictures,
         )
 
-    def _compile(self, *, refresh: bool) -> tuple[Graph, Work, Device]:
+    def _compile(self, *, refresh: bool) -> tuple[Graph, Work, LibraryFacts]:
         datasets = self._fetch(refresh=refresh)
         self._warn(datasets)
         facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
         graph = compile_cells(self.cells, facts, self.composites)
         limit = self.plan.limits.features_bytes
         work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
-        return graph, work, facts.device(self.cells[0].settings)
+        return graph, work, facts
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -200,30 +233,46 @@ class Run:
 
     # -- stages -------------------------------------------------------------------------------
 
-    def _compute(self, graph: Graph, work: Work, *, device: str) -> None:
+    def _compute(self, graph: Graph, work: Work, *, devices: Devices) -> None:
         if work.hits:
             report_hits(len(work.hits))
         if work.is_empty:
             return
-        import torch
+        phases = [
+            phase
+            for compiled in graph.cells
+            if work.waiting[compiled.cell.cell_id]
+            for phase in compiled.chain.phases
+        ]
+        with self._runner([devices(phase.settings) for phase in phases]) as runner:
+            warn_of_crowd(runner.workers(("cpu",)), max(p.settings.threads for p in phases))
+            check_weights(phases, runner, devices)
+            most = max(runner.workers(devices(phase.settings)) for phase in phases)
+            self._do(plan_tasks(graph, work, devices=devices, workers=most), graph, work, runner)
 
-        from foodvision.stages.site import Site
+    def _runner(self, devices: Sequence[Sequence[str]]) -> AbstractContextManager[Runner]:
+        place = Workplace(self.home, self.plan.folder)
+        return open_runner(place, devices, workers=self._workers, progress=self._progress)
 
-        site = Site(self.store, self.home, self.plan.folder, torch.device(device), self._progress)
-        for compiled in graph.cells:
-            if work.waiting[compiled.cell.cell_id]:
-                for phase in compiled.chain.phases:
-                    site.models.check(phase)
-        groups = plan_tasks(graph, work, site)
+    def _do(self, groups: Sequence[TaskGroup], graph: Graph, work: Work, runner: Runner) -> None:
         bar = self._progress.begin("cells", total=len(graph.cells), unit="cells")
         artifact = ProgressArtifact(len(groups))
         done: set[str] = set()
-        for group in groups:
-            compute(group, self.ledger)
+
+        def ended(group: TaskGroup) -> None:
+            for job in group.jobs:
+                self.ledger.give_up(job, _NO_OUTCOME)
             artifact.advance()
             ready = self._ready(graph, work) - done
-            done |= ready
+            done.update(ready)
             bar.advance(len(ready))
+
+        run_groups(
+            groups,
+            workers=lambda group: runner.workers(group.devices),
+            start=partial(start_compute, ledger=self.ledger, runner=runner),
+            ended=ended,
+        )
         bar.close()
 
     def _ready(self, graph: Graph, work: Work) -> set[str]:
@@ -233,6 +282,30 @@ class Run:
             for compiled in graph.cells
             if settled.issuperset(work.waiting[compiled.cell.cell_id])
         }
+
+    def _fit_memory(self, work: Work, facts: LibraryFacts) -> bool:
+        """Halve the micro-batch of what did not fit; return whether anything is to be tried again.
+
+        The stage then has another key, so that whatever was computed for the old one stays true.
+        """
+        short = [job for job in work.training if job.span.key in self.ledger.shortages]
+        halved = [self._halve(job.span, facts) for job in short]
+        return any(halved)
+
+    def _halve(self, span: Span, facts: LibraryFacts) -> bool:
+        settings = span.phase.settings
+        limit = facts.memory.halve(settings, facts.device(settings))
+        if limit is None:
+            return False
+        why = self.ledger.failures[span.key]
+        self.journal.write("decision", what="micro_batch", value=limit, key=span.key, why=why)
+        logger.warning(
+            "%s: from now on with micro_batch: %d, until %s is deleted",
+            span_label(span),
+            limit,
+            facts.memory.path,
+        )
+        return True
 
     # -- cells --------------------------------------------------------------------------------
 
@@ -346,10 +419,11 @@ class Run:
             plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
 
-    def _note_compiled(self, graph: Graph, work: Work, *, device: str) -> None:
+    def _note_compiled(self, graph: Graph, work: Work, *, devices: Devices) -> None:
+        names = dict.fromkeys(name for cell in self.cells for name in devices(cell.settings))
         self.journal.write(
             "compiled",
-            device=device,
+            device=", ".join(names),
             naive=asdict(work.naive),
             predicted=asdict(work.predicted),
             hits=[list(hit) for hit in work.hits],

@@ -26,9 +26,10 @@ from uuid import uuid4
 
 from filelock import FileLock
 
-from flows.processes import ProcessMark, python_command, read_mark, write_mark
+from flows.processes import ProcessMark, read_mark, write_mark
 from flows.server_process import LOCK, USERS, has_users
 from foodvision.errors import ServerError
+from tasks.commands import python_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

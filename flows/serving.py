@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.processes import ProcessMark, python_command, read_mark, write_mark
+from flows.processes import ProcessMark, read_mark, write_mark
 from flows.server import find_server, local_server, tail
 from foodvision.errors import PlanError, ServerError
 from foodvision.home import HOME_VARIABLE, Home
+from tasks.commands import python_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -27,6 +27,10 @@ class TrainingError(FoodVisionError):
     """Training cannot start or go on (a diverged loss is a result, not an error)."""
 
 
+class MemoryShortageError(TrainingError):
+    """A step of training does not fit a device's memory; a smaller `micro_batch` needs less."""
+
+
 class StoreError(FoodVisionError):
     """The store of finished stages cannot be read or written."""
 

@@ -10,22 +10,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import shutil
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from foodvision.errors import StoreError
-from foodvision.hashing import digest, file_sha256
+from foodvision.hashing import file_sha256
+from foodvision.leases import Lease, forget_dead, is_over, own_lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -154,12 +152,25 @@ class Store:
 
     @contextlib.contextmanager
     def writing(
-        self, kind: str, key: str, *, inputs: Mapping[str, Any], code_version: int
+        self,
+        kind: str,
+        key: str,
+        *,
+        inputs: Mapping[str, Any],
+        code_version: int,
+        replaces: bool = False,
     ) -> Iterator[Writer]:
         """Write an entry; it exists, whole, when the block ends without an error.
 
         If another process has finished the same key in the meantime, its entry stays and this one
         is dropped: equal keys hold equal results.
+
+        Args:
+            kind: of the stage.
+            key: of the stage.
+            inputs: what the key was made of.
+            code_version: of the stage.
+            replaces: an entry that is there says too little and goes; hold a lock for that.
         """
         temporary = self._temporary(key)
         temporary.mkdir(parents=True)
@@ -170,6 +181,8 @@ class Store:
             if writer.seconds is None:
                 writer.seconds = time.perf_counter() - started
             self._seal(writer, kind=kind, key=key, inputs=inputs, code_version=code_version)
+            if replaces:
+                self.remove(kind, key)
             self._publish(temporary, self.path(kind, key))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -268,15 +281,21 @@ class Store:
             The number of folders.
         """
         removed = 0
-        for path in (self.root / _TEMPORARY).glob(f"*-{_host()}-*-*"):
-            process = path.name.split("-")[2]
-            if process.isdecimal() and not psutil.pid_exists(int(process)):
+        for path in (self.root / _TEMPORARY).glob("*"):
+            lease = Lease.parse(path.name.partition(".")[0])
+            if lease and is_over(self.leases, lease):
                 shutil.rmtree(path, ignore_errors=True)
                 removed += 1
+        forget_dead(self.leases)
         return removed
 
+    @property
+    def leases(self) -> Path:
+        """Where processes that use the store show that they live."""
+        return self.root / _LOCKS
+
     def _temporary(self, key: str) -> Path:
-        name = f"{key[:16]}-{_host()}-{os.getpid()}-{uuid.uuid4().hex}"
+        name = f"{own_lease(self.leases)}.{key[:16]}.{uuid.uuid4().hex}"
         return self.root / _TEMPORARY / name
 
     def _seal(
@@ -313,6 +332,8 @@ class Store:
 
     def _publish(self, temporary: Path, final: Path) -> None:
         final.parent.mkdir(parents=True, exist_ok=True)
+        if final.is_symlink() and not final.exists():
+            final.unlink(missing_ok=True)  # an alias whose target was collected
         try:
             temporary.rename(final)
         except OSError as error:
@@ -323,12 +344,6 @@ class Store:
                 "Check the disk's space and permissions, then run the plan again."
             ) from error
         _fsync(final.parent)
-
-
-@cache
-def _host() -> str:
-    """Return a short name of this machine, without the signs that names may have."""
-    return digest(platform.node())[:8]
 
 
 def _flush(paths: list[Path]) -> None:

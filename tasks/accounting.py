@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def find_defect(work: Work, counted: Tally, events: Sequence[Mapping[str, Any]]) -> str | None:
     """Return how counted work contradicts predicted work; `None` where it does not.
 
-    They need not agree where a cell failed or diverged, or where a stage, whole or in part, was
-    found when its turn came because another run had computed it in the meantime.
+    They need not agree where a cell failed or diverged, where memory was too small for a stage and
+    it was done in another way, or where a stage, whole or in part, was found when its turn came
+    because another run had computed it in the meantime.
 
     Args:
         work: as planned.
@@ -43,6 +44,8 @@ def _may_differ(work: Work, events: Sequence[Mapping[str, Any]]) -> bool:
     outcomes = {event["cell_id"]: event["status"] for event in events if event["event"] == "cell"}
     if any(outcomes.get(cell_id) != "completed" for cell_id in work.waiting):
         return True
+    if any(event["event"] == "decision" for event in events):
+        return True
     tallies = {
         (event["kind"], event["key"]): Tally(**event["tally"])
         for event in events
@@ -60,10 +63,14 @@ def _rows_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
 
 
 def _states_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
-    """Say whether a span or a view was found, or scores that a killed run wrote before its span."""
+    """Say whether another run had computed a span, a view or scores when their turn came."""
     for job in work.training:
         tally = tallies.get(("train", job.span.key), Tally())
         if tally.scored_images < predict_training(job).scored_images:
+            return True
+    for score in work.scoring:
+        tally = tallies.get(("score", score.score_key), Tally())
+        if tally.scored_images < len(score.epochs) * len(score.images.images):
             return True
     return any(
         tallies.get(("view", job.key), Tally()).scored_images < len(job.score.images.images)

@@ -6,52 +6,85 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from foodvision.errors import TrainingError
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)
 class Device:
-    """A kind of device.
+    """Devices of a kind that give the same bits.
 
     Attributes:
         kind: cpu, cuda or mps.
         capability: what decides which arithmetic a library picks: instruction set and maker of a
             CPU, name and compute capability of a GPU.
-        name: for torch: `cpu`, `mps`, `cuda:0`.
+        names: for torch: `cpu`, `mps`, `cuda:0` and more of its like.
     """
 
     kind: str
     capability: str
-    name: str
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @property
+    def name(self) -> str:
+        """The first of them."""
+        return self.names[0]
 
 
 def find_device(wanted: str) -> Device:
-    """Return the device that a plan's `device` means here.
+    """Return the devices that a plan's `device` means here.
+
+    `auto` and `cuda` mean all GPUs that are like the first.
 
     Raises:
-        TrainingError: this machine, or this build of torch, has no such device.
+        TrainingError: this machine, or this build of torch, has no such device, or the GPUs that
+            are named are not alike.
     """
     import torch
 
-    kind, _, index = wanted.partition(":")
+    kind, _, numbers = wanted.partition(":")
     if kind == "auto":
         kind = _best_kind()
     if kind == "cuda":
-        first = int(index.split(",")[0]) if index else 0
-        _require(torch.cuda.device_count() > first, wanted, f"{torch.cuda.device_count()} GPUs")
-        major, minor = torch.cuda.get_device_capability(first)
-        capability = f"{torch.cuda.get_device_name(first)} sm_{major}{minor} {torch.version.cuda}"
-        return Device("cuda", capability, f"cuda:{first}")
+        return _find_gpus(wanted, [int(number) for number in numbers.split(",") if number])
     if kind == "mps":
         _require(torch.backends.mps.is_available(), wanted, "no Apple GPU")
-        return Device("mps", f"{platform.machine()} {platform.mac_ver()[0]}", "mps")
+        return Device("mps", f"{platform.machine()} {platform.mac_ver()[0]}", ("mps",))
     capability = f"{torch.backends.cpu.get_cpu_capability()} {_cpu_vendor()}"
-    return Device("cpu", capability, "cpu")
+    return Device("cpu", capability, ("cpu",))
+
+
+def _find_gpus(wanted: str, numbers: Sequence[int]) -> Device:
+    """Return the GPUs of these numbers; without numbers, all that are like the first."""
+    import torch
+
+    found = torch.cuda.device_count()
+    _require(found > max(numbers, default=0), wanted, f"{found} GPUs")
+    chosen = list(dict.fromkeys(numbers)) or list(range(found))
+    capabilities = {number: _gpu_capability(number) for number in chosen}
+    first = capabilities[chosen[0]]
+    alike = [number for number in chosen if capabilities[number] == first]
+    if numbers and len(alike) < len(chosen):
+        other = next(number for number in chosen if number not in alike)
+        raise TrainingError(
+            f"device: the GPUs of {wanted!r} must be alike, for results of one key to be equal to "
+            f"the bit, found {first} and {capabilities[other]}. Use `device: cuda:{chosen[0]}`, or "
+            "an axis with one of them each."
+        )
+    return Device("cuda", first, tuple(f"cuda:{number}" for number in alike))
+
+
+def _gpu_capability(number: int) -> str:
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(number)
+    return f"{torch.cuda.get_device_name(number)} sm_{major}{minor} {torch.version.cuda}"
 
 
 def machine_fingerprint() -> dict[str, str]:
@@ -64,13 +97,6 @@ def machine_fingerprint() -> dict[str, str]:
         "system": platform.platform(),
         "capability": os.environ.get("ATEN_CPU_CAPABILITY", ""),
     }
-
-
-def torch_device(device: Device) -> torch.device:
-    """Return torch's name for it."""
-    import torch
-
-    return torch.device(device.name)
 
 
 def _best_kind() -> str:

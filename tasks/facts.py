@@ -24,6 +24,7 @@ from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.schema import Sha256
 from foodvision.plan.summary import ModelSize
 from tasks.devices import Device, bfloat16_instructions, machine_fingerprint
+from tasks.memory_limits import MemoryLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -125,15 +126,22 @@ class LibraryFacts:
         self._datasets = datasets
         self._image_sets: dict[tuple[Any, ...], ImageSet] = {}
         self._weights: dict[tuple[str, str], str | None] = {}
+        self.memory = MemoryLimits(home)
+
+    def fitted(self, settings: CellSettings) -> CellSettings:
+        """Return the settings with a `micro_batch` for which the device has enough memory."""
+        if not self.memory.limits:
+            return settings
+        return self.memory.fitted(settings, self.device(settings))
 
     def device(self, settings: CellSettings) -> Device:
-        """Return the device that the cell's `device` means here."""
+        """Return the devices that the cell's `device` means here."""
 
-        def ask() -> dict[str, str]:
+        def ask() -> dict[str, Any]:
             from tasks.devices import find_device
 
             found = find_device(settings.device)
-            return {"kind": found.kind, "capability": found.capability, "name": found.name}
+            return {"kind": found.kind, "capability": found.capability, "names": [*found.names]}
 
         question = {
             "about": "device",
@@ -142,6 +150,10 @@ class LibraryFacts:
             "machine": _fingerprint(),
         }
         return self._folder.ask(question, ask, _DEVICE)
+
+    def device_names(self, settings: CellSettings) -> tuple[str, ...]:
+        """Return torch's names of the devices that may do the work of a cell."""
+        return self.device(settings).names
 
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return what acts on the bits besides the recipe."""

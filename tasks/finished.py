@@ -44,7 +44,14 @@ class StoreFinished:
             first_epoch=notes["first_epoch"],
             last_epoch=notes["last_epoch"],
             keeps_every_state=notes["keeps_every_state"],
+            trained_to=notes["epochs"][-1]["epoch"] if notes["epochs"] else 0,
         )
+
+    def scored_epochs(self, key: str) -> frozenset[int]:
+        """Return the epochs that a finished score has rows of; none where it is missing."""
+        if not self.has("score", key):
+            return frozenset()
+        return frozenset(row["epoch"] for row in self._store.get("score", key).notes["rows"])
 
     def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
         """Return the images that have no row under the recipe, once each."""

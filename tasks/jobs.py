@@ -1,15 +1,21 @@
-"""From planned work to jobs: what to do, what each needs first, and how jobs share task runs."""
+"""From planned work to jobs: what to do, what each needs first, and how jobs share task runs.
+
+Nothing here imports torch: where other processes do the work, this one need not.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from foodvision.plan.labels import rows_label, span_label
+from foodvision.plan.schema import CellSettings
 from tasks.outcomes import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from foodvision.plan.composite_stages import ViewScore
     from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 # task run, which makes a task run worth about a second.
 GROUP_BYTES = 1 << 30
 
+Devices = Callable[[CellSettings], tuple[str, ...]]
+
 
 @dataclass(frozen=True)
 class TaskGroup:
@@ -43,15 +51,31 @@ class TaskGroup:
     label: str
     jobs: tuple[Job, ...]
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Torch's names of the devices that may do the jobs, the same for all of them."""
+        return self.jobs[0].devices
 
-def plan_tasks(graph: Graph, work: Work, site: Site) -> list[TaskGroup]:
-    """Return the task runs of a run, in an order that they can be done in."""
-    maker = _JobMaker(graph, work, site)
+    @property
+    def needs(self) -> frozenset[str]:
+        """Keys of jobs outside the group that must have been tried before."""
+        own = {job.key for job in self.jobs}
+        return frozenset(need for job in self.jobs for need in job.needs if need not in own)
+
+
+def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) -> list[TaskGroup]:
+    """Return the task runs of a run, in an order that they can be done in.
+
+    Args:
+        graph: the compiled plan.
+        work: what is missing of it.
+        devices: tells torch's names of the devices that may do the work of a cell.
+        workers: that will do it at the same time: siblings are shared out among them.
+    """
+    maker = _JobMaker(graph, work, devices)
     groups = [_alone(maker.rows(job)) for job in work.rows if not job.live]
-    groups += _grouped([(job, maker.train(job)) for job in work.training])
-    if work.scoring:
-        scores = tuple(maker.score(job) for job in work.scoring)
-        groups.append(TaskGroup("score", f"score {len(scores)} states", scores))
+    groups += _grouped([(job, maker.train(job)) for job in work.training], workers)
+    groups += _scoring([maker.score(job) for job in work.scoring], workers)
     groups += _grouped_views([(job, maker.view(job)) for job in work.views])
     if work.combining:
         made = tuple(maker.combine(job) for job in work.combining)
@@ -61,9 +85,8 @@ def plan_tasks(graph: Graph, work: Work, site: Site) -> list[TaskGroup]:
 
 
 class _JobMaker:
-    def __init__(self, graph: Graph, work: Work, site: Site) -> None:
-        self._site = site
-        self._waiting = work.waiting
+    def __init__(self, graph: Graph, work: Work, devices: Devices) -> None:
+        self._devices = devices
         self._live = {job.recipe for job in work.rows if job.live}
         self._rows = {job.recipe for job in work.rows if not job.live}
         self._trained = {job.span.key for job in work.training}
@@ -83,8 +106,6 @@ class _JobMaker:
             self._views[composite.composite.cell_id] = views
 
     def rows(self, job: RowsJob) -> Job:
-        from foodvision.stages.rows import compute_rows, describe
-
         cells, viewers = self._askers(job.recipe), self._viewers(job.recipe)
         phase = (
             _asking(cells[0], job.recipe) if cells else next(iter(viewers.values())).compiled.phase
@@ -93,27 +114,25 @@ class _JobMaker:
         return Job(
             kind=job.recipe.kind,
             key=job.recipe.key,
-            label=describe(job),
+            label=rows_label(job),
             cells=(*_ids(cells), *viewers),
             needs=(pixels.key,) if pixels in self._rows and pixels is not None else (),
-            work=partial(
-                compute_rows, job, self._site, transform=phase.transform, classes=phase.classes
-            ),
+            devices=self._devices(phase.settings),
+            work=partial(_compute_rows, job, phase),
         )
 
     def train(self, job: TrainJob) -> Job:
-        from foodvision.stages.training import describe, train_span
-
-        span, recipe = job.span, job.span.phase.recipe
+        span, phase = job.span, job.span.phase
         cells = self._by_key.get(span.key, [])
         parent = (span.parent,) if span.parent in self._trained and span.parent else ()
         return Job(
             kind="train",
             key=span.key,
-            label=f"{describe(span)}, {_place(cells)}",
+            label=f"{span_label(span)}, {_place(cells)}",
             cells=_ids(cells),
-            needs=(*parent, *self._row_needs(recipe)),
-            work=partial(train_span, job, self._site, live=recipe in self._live),
+            needs=(*parent, *self._row_needs(phase.recipe)),
+            devices=self._devices(phase.settings),
+            work=partial(_train, job, phase.recipe in self._live),
         )
 
     def score(self, job: ScoreJob) -> Job:
@@ -125,12 +144,11 @@ class _JobMaker:
             label=f"score {phase.settings.model.arch}, {_place(cells)}",
             cells=_ids(cells),
             needs=self._row_needs(phase.recipe),
-            work=partial(_score, job, self._site, phase.recipe in self._live),
+            devices=self._devices(phase.settings),
+            work=partial(_score, job, phase.recipe in self._live),
         )
 
     def view(self, job: ViewJob) -> Job:
-        from foodvision.stages.views import score_view
-
         score, cell = job.score, job.score.compiled.cell
         arch = score.compiled.phase.settings.model.arch
         return Job(
@@ -139,12 +157,11 @@ class _JobMaker:
             label=f"view {arch}, {score.view.text}, {score.images.part}",
             cells=tuple(cell_id for cell_id, views in self._views.items() if score in views),
             needs=(*self._waiting[cell.cell_id], *self._row_needs(score.recipe)),
-            work=partial(score_view, job, self._site, live=score.recipe in self._live),
+            devices=self._devices(score.compiled.phase.settings),
+            work=partial(_score_view, job, score.recipe in self._live),
         )
 
     def combine(self, job: CompositeJob) -> Job:
-        from foodvision.stages.composites import combine_members
-
         composite = job.compiled.composite
         waiting = self._waiting[composite.cell_id]
         return Job(
@@ -153,7 +170,8 @@ class _JobMaker:
             label=f"combine {composite.label.replace(' · ', ', ')}",
             cells=(composite.cell_id,),
             needs=tuple(key for key in waiting if key != job.key),
-            work=partial(combine_members, job, self._site),
+            devices=self._devices(job.compiled.voices[0].compiled.phase.settings),
+            work=partial(_combine, job),
         )
 
     def _viewers(self, recipe: Recipe) -> dict[str, ViewScore]:
@@ -179,10 +197,37 @@ class _JobMaker:
         return tuple(source.key for source in sources if source and source in self._rows)
 
 
-def _score(job: ScoreJob, site: Site, live: bool) -> Tally:
+# Functions of a module, so that they can be named in another process.
+
+
+def _compute_rows(job: RowsJob, phase: Phase, site: Site) -> Tally:
+    from foodvision.stages.rows import compute_rows
+
+    return compute_rows(job, site, transform=phase.transform, classes=phase.classes)
+
+
+def _train(job: TrainJob, live: bool, site: Site) -> Tally:
+    from foodvision.stages.training import train_span
+
+    return train_span(job, site, live=live)
+
+
+def _score(job: ScoreJob, live: bool, site: Site) -> Tally:
     from foodvision.stages.training import score_states
 
     return score_states(job, site, live=live)
+
+
+def _score_view(job: ViewJob, live: bool, site: Site) -> Tally:
+    from foodvision.stages.views import score_view
+
+    return score_view(job, site, live=live)
+
+
+def _combine(job: CompositeJob, site: Site) -> Tally:
+    from foodvision.stages.composites import combine_members
+
+    return combine_members(job, site)
 
 
 def _asking(compiled: CompiledCell, recipe: Recipe) -> Phase:
@@ -208,23 +253,77 @@ def _alone(job: Job) -> TaskGroup:
     return TaskGroup(job.kind, job.label, (job,))
 
 
-def _grouped(training: Sequence[tuple[TrainJob, Job]]) -> list[TaskGroup]:
+# -- grouping -----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Line:
+    """Spans that follow one another and go into one task run: heads on one set of rows, or one.
+
+    Attributes:
+        recipe: of the rows that they read.
+        devices: that may train them.
+        small: whether other lines may go into the same task run.
+        depth: lines on the way to it. Task runs hold lines of one depth, so that no two of them
+            can wait for each other.
+        jobs: in order.
+        bytes: of rows that pass through them.
+    """
+
+    recipe: Recipe
+    devices: tuple[str, ...]
+    small: bool
+    depth: int
+    jobs: list[Job]
+    bytes: int
+
+    def takes(self, other: _Line) -> bool:
+        """Say whether what follows can be done in the same task run."""
+        alike = (self.recipe, self.devices) == (other.recipe, other.devices)
+        return alike and self.small and other.small
+
+
+def _grouped(training: Sequence[tuple[TrainJob, Job]], workers: int) -> list[TaskGroup]:
     """Put small siblings, heads on the same features, into one task run."""
-    groups: list[TaskGroup] = []
-    held: list[Job] = []
-    held_bytes, held_recipe = 0, None
+    shelves: dict[Any, list[_Line]] = {}
+    for line in _lines(training):
+        alike = (line.recipe, line.devices) if line.small else line.jobs[0].key
+        shelves.setdefault((line.depth, alike), []).append(line)
+    in_order = sorted(shelves.values(), key=lambda lines: lines[0].depth)
+    return [group for lines in in_order for group in _shared_out(lines, workers)]
+
+
+def _lines(training: Sequence[tuple[TrainJob, Job]]) -> list[_Line]:
+    lines: list[_Line] = []
+    line_of: dict[str, _Line] = {}
     for planned, job in training:
         recipe, cost = planned.span.phase.recipe, _row_bytes(planned)
         small = recipe.kind == "features" and cost < GROUP_BYTES
-        if held and (not small or recipe != held_recipe or held_bytes + cost > GROUP_BYTES):
-            groups.append(_group(held))
-            held, held_bytes = [], 0
-        if small:
-            held.append(job)
-            held_bytes, held_recipe = held_bytes + cost, recipe
+        line = _Line(recipe, job.devices, small, 0, [job], cost)
+        above = line_of.get(planned.span.parent or "")
+        if above and above.takes(line):
+            above.jobs.append(job)
+            above.bytes += cost
+            line = above
         else:
-            groups.append(_alone(job))
-    return [*groups, _group(held)] if held else groups
+            line.depth = above.depth + 1 if above else 0
+            lines.append(line)
+        line_of[job.key] = line
+    return lines
+
+
+def _shared_out(lines: Sequence[_Line], workers: int) -> Iterator[TaskGroup]:
+    """Fill task runs with lines: none too long, and enough of them for every worker."""
+    limit = min(GROUP_BYTES, -(-sum(line.bytes for line in lines) // workers))
+    held: list[Job] = []
+    held_bytes = 0
+    for line in lines:
+        if held and held_bytes + line.bytes > limit:
+            yield _group(held)
+            held, held_bytes = [], 0
+        held += line.jobs
+        held_bytes += line.bytes
+    yield _group(held)
 
 
 def _grouped_views(views: Sequence[tuple[ViewJob, Job]]) -> list[TaskGroup]:
@@ -255,3 +354,15 @@ def _group(jobs: Sequence[Job]) -> TaskGroup:
         return _alone(jobs[0])
     arch = jobs[0].label.split(", ")[0]
     return TaskGroup(jobs[0].kind, f"{arch}, {len(jobs)} heads", tuple(jobs))
+
+
+def _scoring(jobs: Sequence[Job], workers: int) -> Iterator[TaskGroup]:
+    """Score kept states in as many task runs as there are workers."""
+    alike: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        alike.setdefault(job.devices, []).append(job)
+    for found in alike.values():
+        size = -(-len(found) // workers)
+        for first in range(0, len(found), size):
+            part = tuple(found[first : first + size])
+            yield TaskGroup("score", f"score {len(part)} states", part)

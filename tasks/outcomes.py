@@ -1,21 +1,24 @@
-"""What became of each job of a run, and what a failure takes with it."""
+"""Jobs, what became of each, and what a failure takes with it."""
 
 from __future__ import annotations
 
 import logging
 import resource
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from foodvision.errors import FoodVisionError
+from foodvision.errors import FoodVisionError, MemoryShortageError
 from foodvision.plan.work import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from foodvision.stages.site import Site
     from tasks.journal import Journal
 
 logger = logging.getLogger(__name__)
@@ -25,7 +28,7 @@ _NOT_TRIED = "not tried, because what it needs failed: "
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work of a run.
+    """One piece of work of a run; it can be sent to another process.
 
     Attributes:
         kind: pixels, features, train or score.
@@ -33,7 +36,8 @@ class Job:
         label: for people.
         cells: ids of the cells that wait for it.
         needs: keys of jobs that must have succeeded before.
-        work: does it, and returns the counted work.
+        devices: torch's names of those that may do it; which one acts on no bit.
+        work: does it at a site, and returns the counted work.
     """
 
     kind: str
@@ -41,31 +45,108 @@ class Job:
     label: str
     cells: tuple[str, ...]
     needs: tuple[str, ...]
-    work: Callable[[], Tally] = field(repr=False)
+    devices: tuple[str, ...]
+    work: Callable[[Site], Tally] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of trying a job.
+
+    Attributes:
+        tally: counted work.
+        seconds: that it took.
+        device: where it was tried; `None`: it was not.
+        peak_memory_bytes: the most that the process has held so far.
+        error: why it failed, in a sentence; `None`: it did not.
+        lacks_memory: whether it failed because the device's memory is too small for it.
+        details: what a developer wants to see of the failure.
+        inexact: operators that ran without a deterministic version: equal keys then give equal
+            results within a tolerance only.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+    device: str | None = None
+    peak_memory_bytes: int = 0
+    error: str | None = None
+    lacks_memory: bool = False
+    details: str | None = None
+    inexact: tuple[str, ...] = ()
+
+
+Doer = Callable[[Job], Attempt]
+
+
+def attempt(job: Job, site: Site) -> Attempt:
+    """Do a job here; whatever goes wrong is written down, never raised."""
+    started = time.perf_counter()
+    tally, error, details, lacks_memory = Tally(), None, None, False
+    try:
+        tally = job.work(site)
+    except FoodVisionError as problem:
+        error = str(problem)
+        lacks_memory = isinstance(problem, MemoryShortageError)
+    except Exception as problem:
+        error = f"{type(problem).__name__}: {problem}"
+        details = traceback.format_exc()
+    if lacks_memory:
+        site.release_memory()
+    return Attempt(
+        tally=tally,
+        seconds=time.perf_counter() - started,
+        device=str(site.device),
+        peak_memory_bytes=peak_memory_bytes(),
+        error=error,
+        lacks_memory=lacks_memory,
+        details=details,
+        inexact=_take_inexact(site),
+    )
+
+
+def _take_inexact(site: Site) -> tuple[str, ...]:
+    operators = tuple(site.inexact)
+    site.inexact.clear()
+    return operators
 
 
 @dataclass
 class Ledger:
-    """Collects outcomes and writes each to the journal as it comes."""
+    """Collects outcomes, from any thread, and writes each to the journal as it comes.
+
+    Attributes:
+        journal: of the run.
+        counted: work of all jobs together.
+        failures: error by key.
+        finished: keys of the jobs that succeeded.
+        shortages: keys of the failed jobs whose device has too little memory.
+    """
 
     journal: Journal
     counted: Tally = field(default_factory=Tally)
     failures: dict[str, str] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
+    shortages: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def attempt(self, job: Job) -> None:
-        """Do a job, or write down why not; a failing job never stops the others."""
-        started = time.perf_counter()
-        tally, error, details = Tally(), self._missing_need(job), None
-        if error is None:
-            try:
-                tally = job.work()
-            except FoodVisionError as problem:
-                error = str(problem)
-            except Exception as problem:
-                error = f"{type(problem).__name__}: {problem}"
-                details = traceback.format_exc()
-        self._note(job, tally, time.perf_counter() - started, error, details)
+    def attempt(self, job: Job, do: Doer) -> None:
+        """Have a job done, or write down why not; a failing job never stops the others.
+
+        One whose outcome is known is not tried again.
+        """
+        if self.knows(job.key):
+            return
+        reason = self._missing_need(job)
+        self._note(job, do(job) if reason is None else Attempt(error=reason))
+
+    def give_up(self, job: Job, reason: str) -> None:
+        """Write down that a job failed, unless its outcome is known."""
+        if not self.knows(job.key):
+            self._note(job, Attempt(error=reason))
+
+    def knows(self, key: str) -> bool:
+        """Say whether the outcome of a job is known."""
+        return key in self.finished or key in self.failures
 
     def failure(self, keys: Iterable[str]) -> str | None:
         """Return why one of these jobs failed, `None` if none did."""
@@ -77,26 +158,38 @@ class Ledger:
             return reason
         return f"{_NOT_TRIED}{reason}"
 
-    def _note(
-        self, job: Job, tally: Tally, seconds: float, error: str | None, details: str | None
-    ) -> None:
-        if error is None:
-            self.counted += tally
-            self.finished.add(job.key)
-        else:
-            self.failures[job.key] = error
-            logger.error("%s failed: %s", job.label, error)
+    def _note(self, job: Job, tried: Attempt) -> None:
+        with self._lock:
+            if tried.error is None:
+                self.counted += tried.tally
+                self.finished.add(job.key)
+            else:
+                self.failures[job.key] = tried.error
+            if tried.lacks_memory:
+                self.shortages.add(job.key)
+        if tried.error is not None:
+            logger.error("%s failed: %s", job.label, tried.error)
+        if tried.inexact:
+            logger.warning(
+                "%s: %s has no deterministic version on %s, so that its results are equal to those "
+                "of another run within a tolerance, not to the bit",
+                job.label,
+                ", ".join(tried.inexact),
+                tried.device,
+            )
         self.journal.write(
             "stage",
             kind=job.kind,
             key=job.key,
             label=job.label,
             is_hit=False,
-            seconds=seconds,
-            tally=asdict(tally),
-            peak_memory_bytes=peak_memory_bytes(),
-            error=error,
-            traceback=details,
+            seconds=tried.seconds,
+            device=tried.device,
+            tally=asdict(tried.tally),
+            peak_memory_bytes=tried.peak_memory_bytes or peak_memory_bytes(),
+            error=tried.error,
+            traceback=tried.details,
+            inexact=list(tried.inexact),
             cells=list(job.cells),
         )
 

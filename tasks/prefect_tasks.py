@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from prefect import task
@@ -18,14 +19,26 @@ if TYPE_CHECKING:
 
     from tasks.jobs import TaskGroup
     from tasks.outcomes import Ledger
+    from tasks.runners import Runner
+    from tasks.schedule import Underway
 
 _Made = TypeVar("_Made")
 
 
-def compute(group: TaskGroup, ledger: Ledger) -> None:
-    """Do a group of jobs as one task run; one that fails takes down what needs it, nothing else."""
+def start_compute(group: TaskGroup, ledger: Ledger, runner: Runner) -> Underway:
+    """Do a group of jobs as one task run; one that fails takes down what needs it, nothing else.
+
+    Returns:
+        What tells the end: the task run has ended already where the runner does one job at a time.
+    """
     named = _compute.with_options(name=group.kind)
-    named(group.label, _whole(group), _whole(ledger), return_state=True)
+    given = (group.label, _whole(group), _whole(ledger), _whole(runner))
+    if runner.workers(group.devices) > 1:
+        return named.submit(*given)
+    named(*given, return_state=True)
+    ended: Future[None] = Future()
+    ended.set_result(None)
+    return ended
 
 
 def report_hits(count: int) -> None:
@@ -46,9 +59,10 @@ def do_step(label: str, work: Callable[[], _Made]) -> _Made:
 
 
 @task(name="compute", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
-def _compute(label: str, group: TaskGroup, ledger: Ledger) -> State[Any]:
-    for job in group.jobs:
-        ledger.attempt(job)
+def _compute(label: str, group: TaskGroup, ledger: Ledger, runner: Runner) -> State[Any]:
+    with runner.taking(group.jobs) as do:
+        for job in group.jobs:
+            ledger.attempt(job, do)
     failed = [job for job in group.jobs if job.key in ledger.failures]
     if failed:
         reason = ledger.failures[failed[0].key]

@@ -26,13 +26,13 @@ from foodvision.plan.graph import CompiledCell, Graph, compile_cells
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.compiling import compile_plan
-from tasks.devices import torch_device
 from tasks.finished import StoreFinished
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal
 from tasks.loading import load_certificates
 from tasks.outcomes import Ledger
 from tasks.results import Comparison, compare_results, compare_rows, read_result
+from tasks.runners import InProcess, Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -219,18 +219,15 @@ def _empty_store(home: Home, datasets: Sequence[str]) -> Iterator[Home]:
 
 def _train_alone(graph: Graph, plan: CompiledPlan, place: Home, progress: Progress) -> str | None:
     """Do all that one cell needs; return why that failed, if it did."""
-    from foodvision.stages.site import Site
-
     (alone,) = graph.cells
-    store = Store(place.store)
     limit = plan.plan.limits.features_bytes
-    work = plan_work(graph, StoreFinished(store), features_bytes=limit)
-    device = torch_device(plan.facts.device(alone.cell.settings))
-    site = Site(store, place, plan.plan.folder, device, progress)
+    work = plan_work(graph, StoreFinished(Store(place.store)), features_bytes=limit)
+    runner = InProcess(Workplace(place, plan.plan.folder), progress)
     ledger = Ledger(Journal(place.journals / "verify.jsonl"))
-    for group in plan_tasks(graph, work, site):
-        for job in group.jobs:
-            ledger.attempt(job)
+    for group in plan_tasks(graph, work, devices=plan.facts.device_names):
+        with runner.taking(group.jobs) as do:
+            for job in group.jobs:
+                ledger.attempt(job, do)
     error = ledger.failure(work.waiting[alone.cell.cell_id])
     return f"it could not be trained again: {error}" if error else None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 from foodvision.home import Home
@@ -17,7 +17,6 @@ from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
 from foodvision.plan.work import Tally, Work, plan_work
 from foodvision.progress import SILENT
-from foodvision.stages.site import Site
 from foodvision.store import Store
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
@@ -26,6 +25,8 @@ from tasks.journal import Journal
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data
 from tasks.results import read_result
+from tasks.runners import InProcess, Workplace
+from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from foodvision.plan.expand import Cell
-    from foodvision.plan.schema import Plan
+    from foodvision.plan.schema import CellSettings, Plan
+    from tasks.jobs import TaskGroup
+    from tasks.runners import Runner
 
 COLOURS = {"pizza": (200, 60, 40), "steak": (110, 60, 50), "sushi": (230, 230, 220)}
 
@@ -111,26 +114,63 @@ def _compile(plan: Plan, cells: Sequence[Cell], home: Home) -> tuple[Graph, Work
 
 
 def run(
-    text: str, home: Path, overrides: Sequence[str] = (), *, only: Sequence[str] | None = None
+    text: str,
+    home: Path,
+    overrides: Sequence[str] = (),
+    *,
+    only: Sequence[str] | None = None,
+    runner: Runner | None = None,
 ) -> Ran:
-    """Run a plan's jobs in this process.
+    """Run a plan's jobs.
 
     Args:
         text: the plan.
         home: folder to keep everything in.
         overrides: as `--set`.
         only: labels of the cells to run; all by default.
+        runner: does the jobs, in this home; by default this process.
     """
     place = Home(home)
     store = Store(place.store)
+    store.remove_leftovers()
     plan = load_plan(text, list(overrides))
     cells = [cell for cell in expand(plan) if only is None or cell.label in only]
     graph, work = _compile(plan, cells, place)
     while set_damaged_aside(work, store, place):
         graph, work = _compile(plan, cells, place)
     ledger = Ledger(Journal(place.journals / "run.jsonl"))
-    site = Site(store, place, plan.folder, torch.device("cpu"))
-    for group in plan_tasks(graph, work, site):
-        for job in group.jobs:
-            ledger.attempt(job)
+    runner = runner or InProcess(Workplace(place, plan.folder))
+    workers = runner.workers(_on_cpu())
+    do_all(plan_tasks(graph, work, devices=_on_cpu, workers=workers), ledger, runner)
     return Ran(plan, graph, work, ledger, store, place)
+
+
+def do_all(groups: Sequence[TaskGroup], ledger: Ledger, runner: Runner) -> None:
+    """Do groups of jobs, as many at a time as the runner has workers."""
+
+    def do(group: TaskGroup) -> None:
+        with runner.taking(group.jobs) as attempt:
+            for job in group.jobs:
+                ledger.attempt(job, attempt)
+
+    def workers(group: TaskGroup) -> int:
+        return runner.workers(group.devices)
+
+    if all(workers(group) == 1 for group in groups):
+        for group in groups:
+            do(group)
+        return
+    with ThreadPoolExecutor() as threads:
+        ends: list[Future[None]] = []
+
+        def start(group: TaskGroup) -> Future[None]:
+            ends.append(threads.submit(do, group))
+            return ends[-1]
+
+        run_groups(groups, workers=workers, start=start, ended=lambda _: None)
+        for end in ends:
+            end.result()
+
+
+def _on_cpu(_: CellSettings | None = None) -> tuple[str, ...]:
+    return ("cpu",)

@@ -136,6 +136,30 @@ def test_alias_names_the_same_entry_and_is_not_listed(store: Store) -> None:
     assert store.has("train", OTHER)
 
 
+def test_an_entry_takes_the_place_of_an_alias_whose_target_is_gone(store: Store) -> None:
+    put(store)
+    store.alias("train", OTHER, target=KEY)
+    store.remove("train", KEY)
+    put(store, OTHER, text="of its own")
+    assert (store.get("train", OTHER).path / "file.txt").read_text() == "of its own"
+
+
+def test_an_entry_that_says_too_little_is_replaced_whole(store: Store) -> None:
+    put(store, text="little")
+
+    def replace_and_fail() -> None:
+        with store.writing("train", KEY, inputs={}, code_version=1, replaces=True):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        replace_and_fail()
+    assert (store.get("train", KEY).path / "file.txt").read_text() == "little"
+    with store.writing("train", KEY, inputs={}, code_version=1, replaces=True) as writer:
+        (writer.path / "file.txt").write_text("more")
+    assert (store.get("train", KEY).path / "file.txt").read_text() == "more"
+    assert not list((store.root / "tmp").iterdir())
+
+
 def test_foreign_files_are_passed_over(store: Store) -> None:
     put(store)
     (store.root / "train" / ".DS_Store").write_bytes(b"x")
@@ -220,7 +244,7 @@ def test_a_lock_dies_with_its_process(store: Store) -> None:
 
 
 def test_leftovers_of_other_machines_stay(store: Store) -> None:
-    foreign = store.root / "tmp" / f"{KEY[:16]}-0ther5ys-999999999-{'0' * 32}"
+    foreign = store.root / "tmp" / f"0ther5ys-0th3rb00-{'0' * 32}.{KEY[:16]}.{'0' * 32}"
     foreign.mkdir(parents=True)
     assert store.remove_leftovers() == 0
     assert foreign.is_dir()

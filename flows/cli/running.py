@@ -38,6 +38,14 @@ def run(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Ask the sources again whether data changed.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            help="Processes that do the work; default: one per GPU, none on a CPU.",
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
@@ -49,8 +57,10 @@ def run(
     from flows.display import watching
     from flows.server import find_server, local_server
     from tasks.plans import open_plan
+    from tasks.runners import wanted_workers
 
     open_plan(plan, overrides or ())  # a bad plan needs no server to say so
+    wanted_workers(workers)
     current_home().require_usable()
     with local_server(current_home(), meanwhile=lambda: import_module("flows.grid")) as server:
         from flows.grid import run_plan
@@ -64,6 +74,7 @@ def run(
                 overrides=overrides or (),
                 home=current_home(),
                 refresh=refresh,
+                workers=workers,
                 progress=progress,
             )
     if as_json:

@@ -67,6 +67,12 @@ class Architecture:
 class Facts(Protocol):
     """Answers for one cell's settings; each is asked once and remembered by whoever gives it."""
 
+    def fitted(self, settings: CellSettings) -> CellSettings:
+        """Return the settings with a `micro_batch` for which the device has enough memory.
+
+        They are the same until a step of such a training did not fit.
+        """
+
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return what acts on the bits besides the recipe: versions, device kind, capability."""
 

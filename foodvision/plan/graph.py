@@ -374,7 +374,7 @@ def _rates_digest(rates: tuple[float, ...]) -> str:
 
 
 def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
-    settings = step.settings
+    settings = facts.fitted(step.settings)
     train = facts.image_set(settings, "train")
     _check_batch(settings, len(train.images))
     transform = facts.transform(settings)

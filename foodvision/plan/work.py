@@ -33,6 +33,7 @@ class FinishedSpan:
         first_epoch: from 1.
         last_epoch: included.
         keeps_every_state: whether the states inside it can be read, not only the last.
+        trained_to: the last epoch that was trained, less than `last_epoch` where training diverged.
     """
 
     key: str
@@ -40,6 +41,7 @@ class FinishedSpan:
     first_epoch: int
     last_epoch: int
     keeps_every_state: bool
+    trained_to: int
 
 
 class Finished(Protocol):
@@ -50,6 +52,9 @@ class Finished(Protocol):
 
     def span(self, key: str) -> FinishedSpan:
         """Return the finished span that holds the state `key`."""
+
+    def scored_epochs(self, key: str) -> frozenset[int]:
+        """Return the epochs that a finished score has rows of; none where it is missing."""
 
     def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
         """Return the images that have no row under the recipe, once each."""
@@ -303,15 +308,27 @@ class _Planner:
                 epoch = self._score_finished(compiled, epoch, images)
 
     def _score_while_training(self, key: str, images: ImageSet) -> int:
-        if images not in self.scored[key]:
+        """Score a span as it trains, unless a killed run wrote the score, but not the span."""
+        span = self.jobs[key]
+        whole = score_key(key, images.digest)
+        if self._is_scored(whole, span.first_epoch, span.last_epoch):
+            self.hits.add(("score", whole))
+        elif images not in self.scored[key]:
             self.scored[key].append(images)
-        return self.jobs[key].first_epoch - 1
+        return span.first_epoch - 1
+
+    def _is_scored(self, key: str, first_epoch: int, last_epoch: int) -> bool:
+        """Say whether a score is there, with every one of these epochs."""
+        needed = range(first_epoch, last_epoch + 1)
+        return self.finished.has("score", key) and self.finished.scored_epochs(key).issuperset(
+            needed
+        )
 
     def _score_finished(self, compiled: CompiledCell, epoch: int, images: ImageSet) -> int:
         chain = compiled.chain
         held = self.finished.span(chain.states[epoch - 1])
         whole = score_key(held.key, images.digest)
-        if self.finished.has("score", whole):
+        if self._is_scored(whole, held.first_epoch, held.trained_to):
             self.hits.add(("score", whole))
         elif held.keeps_every_state:
             every = tuple(range(held.first_epoch, held.last_epoch + 1))

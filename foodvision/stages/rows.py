@@ -16,9 +16,9 @@ from foodvision.data.views import look
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.composite_stages import view_recipe
 from foodvision.plan.graph import FEATURES_VERSION, PIXELS_VERSION, Recipe
+from foodvision.plan.labels import rows_label
 from foodvision.plan.views import IDENTITY, View
 from foodvision.plan.work import Tally
-from foodvision.train.determinism import deterministic
 from foodvision.train.precision import Precision, forward_precision
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def compute_rows(job: RowsJob, site: Site, *, transform: Mapping[str, Any], clas
         return Tally()
     bank = open_bank(site, job.recipe)
     reader = _PixelReader(job, site, Transform.from_json(dict(transform)))
-    bar = site.progress.begin(describe(job), total=len(job.missing), unit="images")
+    bar = site.progress.begin(rows_label(job), total=len(job.missing), unit="images")
 
     def compute(images: Sequence[str]) -> Iterator[np.ndarray]:
         if job.recipe.kind == "pixels":
@@ -73,16 +73,6 @@ def compute_rows(job: RowsJob, site: Site, *, transform: Mapping[str, Any], clas
         decoded_images=reader.decoded,
         bytes_written=computed * job.recipe.row_bytes,
     )
-
-
-def describe(job: RowsJob) -> str:
-    """Name a job for people: `features mobilenet_v2, 225 images`."""
-    count = f"{len(job.missing):,} images"
-    if job.recipe.kind == "pixels":
-        return f"pixels {job.recipe.settings['size']} px, {count}"
-    view = _view(job.recipe)
-    seen = "" if view == IDENTITY else f", {view.text}"
-    return f"features {job.recipe.settings['model']['arch']}{seen}, {count}"
 
 
 def _view(recipe: Recipe) -> View:
@@ -240,7 +230,7 @@ def _features(
     model = site.models.prefix(job.recipe, classes=classes, transform=reader.transform.to_json())
     prefix = frozen_prefix(model, len(job.recipe.settings["blocks"]))
     view = _view(job.recipe)
-    with deterministic(settings.threads):
+    with site.exact(settings.threads):
         size = job.recipe.settings["batch"]
         for pixels in _rebatched(reader.blocks(images), size):
             seen = look(torch.from_numpy(pixels).to(site.device), view=view)

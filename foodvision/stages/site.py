@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,9 +18,10 @@ from foodvision.memory import keep_freed_memory
 from foodvision.models.build import build_model, reset_head
 from foodvision.models.weights import find_weights
 from foodvision.progress import SILENT, Progress
+from foodvision.train.determinism import deterministic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -46,6 +49,7 @@ class Site:
         base: the folder that relative paths of the plan start from.
         device: where modules run.
         progress: whoever watches.
+        inexact: names of operators that ran without a deterministic version.
     """
 
     store: Store
@@ -53,6 +57,7 @@ class Site:
     base: Path
     device: torch.device
     progress: Progress = SILENT
+    inexact: dict[str, None] = field(default_factory=dict)
     _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _selections: dict[ImageSet, Selection] = field(default_factory=dict, repr=False)
     _held: dict[tuple[str, str], HeldRows] = field(default_factory=dict, repr=False)
@@ -60,10 +65,30 @@ class Site:
     def __post_init__(self) -> None:
         keep_freed_memory()
 
+    @contextmanager
+    def exact(self, threads: int) -> Iterator[None]:
+        """Work so that equal inputs give equal bits; see `deterministic`.
+
+        Operators without a deterministic version on this device are noted in `inexact`.
+        """
+        with deterministic(threads, device=self.device) as record:
+            try:
+                yield
+            finally:
+                self.inexact.update(dict.fromkeys(record.operators))
+
     @cached_property
     def models(self) -> ModelBench:
         """Models that this process has built."""
         return ModelBench(self)
+
+    def release_memory(self) -> None:
+        """Let go of what the device holds: models and rows are made and read again when asked."""
+        self._held.clear()
+        self.__dict__.pop("models", None)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def dataset(self, key: str) -> Dataset:
         """Return an opened data set."""

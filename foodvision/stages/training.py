@@ -8,15 +8,17 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
+from foodvision.errors import MemoryShortageError
 from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
 from foodvision.models.build import apply_freeze, training_mode
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
+from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
 from foodvision.stages.rows import augmented_inputs, open_inputs
-from foodvision.train.determinism import deterministic
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import ClipSettings, OptimizerSettings
 from foodvision.train.snapshots import (
@@ -27,7 +29,7 @@ from foodvision.train.snapshots import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor, nn
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from foodvision.store import Store
     from foodvision.train.engine import Mixer
     from foodvision.train.precision import Precision
+
+    _Epoch = tuple[EpochResult, Callable[[], Snapshot]]
 
 # Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
 KEPT_SNAPSHOT_BYTES = 256 * 1024
@@ -88,12 +92,13 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         The counted work.
     """
     span, phase = job.span, job.span.phase
-    with deterministic(phase.settings.threads), site.store.lock(f"train-{span.key}"):
+    with site.exact(phase.settings.threads), site.store.lock(f"train-{span.key}"):
         is_new = not site.store.has("train", span.key)  # another run may have been faster
+        epochs = _epochs_to_score(span, site.store, is_new=is_new)
         wanted = [
             images
             for images in job.scored
-            if not site.store.has("score", score_key(span.key, images.digest))
+            if not _has_scores(site.store, score_key(span.key, images.digest), epochs)
         ]
         if not (is_new or wanted):
             return Tally()
@@ -113,6 +118,24 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
     return _count(results, scores, is_live=through is not None)
 
 
+def _epochs_to_score(span: Span, store: Store, *, is_new: bool) -> range:
+    """Return the epochs of a span that have a score, once it is finished."""
+    if is_new:
+        return range(span.first_epoch, span.last_epoch + 1)
+    trained = store.get("train", span.key).notes["epochs"]
+    return range(span.first_epoch, trained[-1]["epoch"] + 1 if trained else 0)
+
+
+def _has_scores(store: Store, key: str, epochs: Iterable[int]) -> bool:
+    """Say whether a score is finished, with every one of these epochs.
+
+    A score that a killed run left may lack some: its span was cut elsewhere.
+    """
+    if not store.has("score", key):
+        return False
+    return {row["epoch"] for row in store.get("score", key).notes["rows"]}.issuperset(epochs)
+
+
 def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     """Score kept states of a finished span on images that they were not scored on.
 
@@ -120,7 +143,9 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
         The counted work.
     """
     phase = job.phase
-    with deterministic(phase.settings.threads):
+    with site.exact(phase.settings.threads), site.store.lock(f"train-{job.key}"):
+        if _has_scores(site.store, job.score_key, job.epochs):
+            return Tally()  # another run was faster
         model = site.models.initial(phase)
         _, suffix = model.split(phase.prefix_count)
         through = live_prefix(model, phase, live=live)
@@ -128,7 +153,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
         for epoch in job.epochs:
             load_state(site.store, job.chain.states[epoch - 1], model)
             score.add(epoch, suffix)
-    _write_score(site.store, job.key, score)
+        _write_score(site.store, job.key, score)
     return _count([], [score], is_live=through is not None)
 
 
@@ -186,13 +211,13 @@ def _run_epochs(
     parent = read_snapshot(site.store, span.parent) if span.parent else None
     keeper = _Keeper()
     results: list[EpochResult] = []
-    bar = site.progress.begin(describe(span), total=span.epochs, unit="epochs")
+    bar = site.progress.begin(span_label(span), total=span.epochs, unit="epochs")
 
     def changed_names(module: nn.Module) -> tuple[str, ...]:
         """Name all that differs from the initial weights, whichever phase changed it."""
         return tuple(dict.fromkeys((*changing_names(module), *(parent.model if parent else ()))))
 
-    for result, take in train_epochs(
+    epochs = train_epochs(
         suffix,
         inputs,
         site.labels(phase.train),
@@ -213,7 +238,8 @@ def _run_epochs(
         inputs_at=augmented_inputs(phase, inputs),
         mix_at=_mix_at(phase),
         lr_factors=_lr_factors(phase, model),
-    ):
+    )
+    for result, take in _telling_shortage(epochs, phase, site):
         for score in scores:
             score.add(result.epoch, suffix)
         keeper.offer(take, is_last=result.epoch == span.last_epoch or result.diverged)
@@ -232,6 +258,31 @@ def _lr_factors(phase: Phase, model: BlockModel) -> dict[str, float]:
         if factors.get(block, 1.0) != 1.0
         for name, _ in model.named_parameters(position)
     }
+
+
+def _telling_shortage(epochs: Iterator[_Epoch], phase: Phase, site: Site) -> Iterator[_Epoch]:
+    """Pass epochs on; tell in our words where a step of one does not fit the memory.
+
+    Raises:
+        MemoryShortageError: it does not.
+    """
+    try:
+        yield from epochs
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        size = phase.settings.micro_batch or phase.settings.batch_size
+        said = str(error).strip().splitlines()[0] if str(error).strip() else "out of memory"
+        raise MemoryShortageError(
+            f"A step of training must fit the memory of {site.device}, but {size} images at a "
+            f"time do not ({said}). Set a smaller micro_batch: the effective batch stays."
+        ) from error
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Say whether torch means that memory ran out; only CUDA has a type of its own for it."""
+    told = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in told)
 
 
 def train_settings(phase: Phase) -> TrainSettings:
@@ -260,17 +311,6 @@ def _mix_at(phase: Phase) -> Callable[[int], Mixer] | None:
 
     mixing = Mixing(settings.mix, classes=phase.classes)
     return lambda epoch: mixing.at_epoch(settings.seed, epoch)
-
-
-def describe(span: Span) -> str:
-    """Name a span for people: `train mobilenet_v2, epochs 6-10`.
-
-    In ASCII: the timeline of Prefect's pages leaves other signs out.
-    """
-    arch = span.phase.settings.model.arch
-    if span.first_epoch == span.last_epoch:
-        return f"train {arch}, epoch {span.first_epoch}"
-    return f"train {arch}, epochs {span.first_epoch}-{span.last_epoch}"
 
 
 class _Keeper:
@@ -339,11 +379,13 @@ def _group_rates(result: EpochResult, phase: Phase) -> dict[str, dict[str, float
 
 
 def _write_score(store: Store, state: str, score: _Scores) -> None:
-    key = score_key(state, score.images.digest)
-    if score.logits is None or store.has("score", key):
+    if score.logits is None:
         return
+    key = score_key(state, score.images.digest)
     inputs = {"state": state, "on": score.images.digest}
-    with store.writing("score", key, inputs=inputs, code_version=SCORE_VERSION) as writer:
+    with store.writing(
+        "score", key, inputs=inputs, code_version=SCORE_VERSION, replaces=True
+    ) as writer:
         np.save(writer.path / "logits.npy", score.logits.numpy())
         writer.notes |= {
             "part": score.images.part,

@@ -12,7 +12,6 @@ from foodvision.plan.composite_stages import VIEW_VERSION
 from foodvision.plan.work import Tally
 from foodvision.stages.rows import open_inputs
 from foodvision.stages.training import live_prefix, load_state
-from foodvision.train.determinism import deterministic
 
 if TYPE_CHECKING:
     from foodvision.plan.work import ViewJob
@@ -34,7 +33,7 @@ def score_view(job: ViewJob, site: Site, *, live: bool = False) -> Tally:
     if site.store.has("view", score.key):  # another run was faster
         return Tally()
     started = time.perf_counter()
-    with deterministic(phase.settings.threads):
+    with site.exact(phase.settings.threads):
         model = site.models.initial(phase)
         _, suffix = model.split(phase.prefix_count)
         through = live_prefix(model, phase, live=live)

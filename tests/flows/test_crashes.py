@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,6 +13,8 @@ from prefect.states import Completed, Running
 from flows.crashes import mark_crashed, marked_run
 from flows.processes import ProcessMark, write_mark
 from foodvision.home import Home
+from foodvision.leases import own_lease
+from foodvision.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +48,11 @@ def _new_run(state: object) -> UUID:
     return run.id
 
 
-def _leave_mark(home: Home, run_id: object, **change: object) -> Path:
+def _leave_mark(home: Home, run_id: object, *, lease: str = "", **change: object) -> Path:
     path = home.server / "running" / f"{run_id}.json"
     own = ProcessMark.own()
     facts = {"host": own.host, "pid": own.pid, "started_at": own.started_at} | change
-    write_mark(path, ProcessMark(**facts))
+    write_mark(path, ProcessMark(**facts), lease=lease)
     return path
 
 
@@ -76,6 +79,16 @@ def test_run_of_a_living_process_is_left_alone(home: Home) -> None:
         assert mark_crashed(home) == ()
         assert _states(run_id)[0] == "Running"
     assert list((home.server / "running").iterdir()) == []
+
+
+def test_a_lease_says_more_than_the_number_of_a_process(home: Home) -> None:
+    """In another container the number means another process, or none."""
+    living, dead = _new_run(Running()), _new_run(Running())
+    lease = own_lease(Store(home.store).leases)
+    _leave_mark(home, living, lease=str(lease), **GONE)
+    _leave_mark(home, dead, lease=str(replace(lease, token="0" * 32)))
+    assert mark_crashed(home) == (str(dead),)
+    assert (_states(living)[0], _states(dead)[0]) == ("Running", "Crashed")
 
 
 def test_run_on_another_machine_is_left_to_that(home: Home) -> None:

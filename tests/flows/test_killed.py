@@ -9,6 +9,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 import warehouse
@@ -19,6 +20,7 @@ from tasks.journal import journals, read_events
 from tests.running import make_photos, plan_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from flows.server import ServerHandle
@@ -67,22 +69,29 @@ def undisturbed(
     return found(home)
 
 
-def start(plan: Path, home: Home) -> subprocess.Popen[bytes]:
+def start(plan: Path, home: Home, *, workers: int = 1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", RUN, str(plan), str(home.root)],
+        env=os.environ | {"FOODVISION_WORKERS": str(workers)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-def kill_after(process: subprocess.Popen[bytes], home: Home, event: str, count: int) -> bool:
-    """Kill a run's whole process group when its journal shows an event; return whether it lived."""
+def kill_after(
+    process: subprocess.Popen[bytes],
+    home: Home,
+    event: str,
+    count: int,
+    kill: Callable[[int, int], None] = os.killpg,
+) -> bool:
+    """Kill a run's process group when its journal shows an event; return whether it lived."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         events = [e["event"] for path in journals(home.journals) for e in read_events(path)]
         if events.count(event) >= count:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill(process.pid, signal.SIGKILL)
             process.wait()
             return True
         time.sleep(0.002)
@@ -114,11 +123,38 @@ def test_killed_run_goes_on_to_the_same_results(
     assert not list((home.store / "tmp").glob("*"))
 
 
-def test_two_runs_at_once_compute_each_stage_once(
+def test_workers_of_a_killed_run_end_with_it(
     plan: Path, undisturbed: list[dict[str, Any]], server: ServerHandle, tmp_path: Path
 ) -> None:
     home = Home(tmp_path / "home")
-    processes = [start(plan, home) for _ in range(2)]
+    process = start(plan, home, workers=2)
+    watched = psutil.Process(process.pid)
+    workers: list[psutil.Process] = []
+
+    def kill(pid: int, number: int) -> None:
+        workers.extend(watched.children(recursive=True))
+        os.kill(pid, number)  # the run alone, not its process group
+
+    assert kill_after(process, home, "stage", 1, kill)
+    assert len(workers) == 2
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert not alive
+    again = run_plan(str(plan), home=home, progress=SILENT)
+    assert not again.failures
+    assert again.counted == again.predicted
+    assert found(home) == undisturbed
+
+
+@pytest.mark.parametrize("workers", [1, 2], ids=["in their processes", "in pools"])
+def test_two_runs_at_once_compute_each_stage_once(
+    workers: int,
+    plan: Path,
+    undisturbed: list[dict[str, Any]],
+    server: ServerHandle,
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path / "home")
+    processes = [start(plan, home, workers=workers) for _ in range(2)]
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
     assert found(home) == undisturbed
     epochs = warehouse.query(home.warehouse, "select sum(epochs)::bigint as n from stages")

@@ -81,6 +81,9 @@ class FakeFacts:
             "std": [1.0] * chosen.channels,
         }
 
+    def fitted(self, settings: CellSettings) -> CellSettings:
+        return settings
+
     def weights_digest(self, settings: CellSettings) -> str | None:
         return self.weights if settings.model.weights != "none" else None
 
@@ -102,7 +105,7 @@ class FakeStore:
     """Finished stages, as plain sets."""
 
     train: dict[str, FinishedSpan] = field(default_factory=dict)
-    score: set[str] = field(default_factory=set)
+    score: dict[str, frozenset[int]] = field(default_factory=dict)
     rows: dict[str, set[str]] = field(default_factory=dict)
 
     def has(self, kind: str, key: str) -> bool:
@@ -110,6 +113,9 @@ class FakeStore:
 
     def span(self, key: str) -> FinishedSpan:
         return self.train[key]
+
+    def scored_epochs(self, key: str) -> frozenset[int]:
+        return self.score.get(key, frozenset())
 
     def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
         known = self.rows.get(recipe.key, set())
@@ -124,13 +130,19 @@ class FakeStore:
         for job in work.training:
             span = job.span
             held = FinishedSpan(
-                span.key, span.parent, span.first_epoch, span.last_epoch, keeps_every_state
+                span.key,
+                span.parent,
+                span.first_epoch,
+                span.last_epoch,
+                keeps_every_state,
+                trained_to=span.last_epoch,
             )
             inner = span.chain.states[span.first_epoch - 1 : span.last_epoch]
             for key in inner if keeps_every_state else [span.key]:
                 self.train.setdefault(key, held)
-            self.score |= {score_key(span.key, images.digest) for images in job.scored}
-        self.score |= {job.score_key for job in work.scoring}
+            epochs = frozenset(range(span.first_epoch, span.last_epoch + 1))
+            self.score |= {score_key(span.key, images.digest): epochs for images in job.scored}
+        self.score |= {job.score_key: frozenset(job.epochs) for job in work.scoring}
 
 
 def compiled(text: str = BASE, facts: FakeFacts | None = None, *overrides: str) -> Graph:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 DEVICE = TypeAdapter(Device)
 QUESTION = {"about": "device", "device": "auto"}
-ANSWER = {"kind": "cpu", "capability": "AVX2", "name": "cpu"}
+ANSWER = {"kind": "cpu", "capability": "AVX2", "names": ["cpu"]}
+FOUND = Device("cpu", "AVX2", ("cpu",))
 PLAN = """
 name: facts
 data: {digits: {source: sklearn:digits, split: 0.2}}
@@ -34,7 +35,7 @@ class Torch:
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self) -> dict[str, str]:
+    def __call__(self) -> dict[str, Any]:
         self.asked += 1
         return ANSWER
 
@@ -42,7 +43,7 @@ class Torch:
 def test_an_answer_is_kept(tmp_path: Path) -> None:
     torch = Torch()
     for _ in range(2):
-        assert FactsFolder(tmp_path / "facts").ask(QUESTION, torch, DEVICE) == Device(**ANSWER)
+        assert FactsFolder(tmp_path / "facts").ask(QUESTION, torch, DEVICE) == FOUND
     assert torch.asked == 1
 
 
@@ -56,8 +57,9 @@ def test_an_answer_is_kept(tmp_path: Path) -> None:
         '{"answer": null}',
         '{"answer": "cpu"}',
         '{"answer": {}}',
-        '{"answer": {"kind": "cpu", "name": "cpu"}}',
-        json.dumps({"answer": ANSWER | {"name": 3}}),
+        '{"answer": {"kind": "cpu", "names": ["cpu"]}}',
+        json.dumps({"answer": ANSWER | {"names": "cpu"}}),
+        json.dumps({"answer": ANSWER | {"names": []}}),
     ],
 )
 def test_what_is_kept_in_another_shape_is_asked_again(tmp_path: Path, kept: str) -> None:
@@ -66,9 +68,9 @@ def test_what_is_kept_in_another_shape_is_asked_again(tmp_path: Path, kept: str)
     (file,) = tmp_path.iterdir()
     file.write_text(kept, encoding="utf-8")
     assert FactsFolder(tmp_path).recall(QUESTION, DEVICE) is None
-    assert FactsFolder(tmp_path).ask(QUESTION, torch, DEVICE) == Device(**ANSWER)
+    assert FactsFolder(tmp_path).ask(QUESTION, torch, DEVICE) == FOUND
     assert torch.asked == 2
-    assert FactsFolder(tmp_path).recall(QUESTION, DEVICE) == Device(**ANSWER)
+    assert FactsFolder(tmp_path).recall(QUESTION, DEVICE) == FOUND
 
 
 @pytest.mark.parametrize("answer", [{}, [1], {"blocks": None, "kind": 1}, "text"])

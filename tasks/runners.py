@@ -1,0 +1,197 @@
+"""Where jobs are done: in this process, or in processes of their own, one or more per device.
+
+A job gives the same bits wherever it is done: its key names the kind of device and the number of
+threads, and everything random in it comes from the seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from foodvision.errors import TrainingError
+from foodvision.progress import SILENT
+from tasks.outcomes import attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from foodvision.home import Home
+    from foodvision.plan.graph import Phase
+    from foodvision.progress import Progress
+    from foodvision.stages.site import Site
+    from tasks.jobs import Devices
+    from tasks.outcomes import Doer, Job
+
+logger = logging.getLogger("foodvision.runners")
+
+WORKERS_VARIABLE = "FOODVISION_WORKERS"
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """All that a process must know to do jobs; it can be sent to one.
+
+    Attributes:
+        home: everything that is kept.
+        base: the folder that relative paths of the plan start from.
+    """
+
+    home: Home
+    base: Path
+
+    def site(self, device: str, progress: Progress) -> Site:
+        """Return a site of this process on a device (torch's name)."""
+        import torch
+
+        from foodvision.stages.site import Site
+        from foodvision.store import Store
+
+        store = Store(self.home.store)
+        return Site(store, self.home, self.base, torch.device(device), progress)
+
+
+class Runner(Protocol):
+    """Does jobs, some of them at the same time."""
+
+    def workers(self, devices: Sequence[str]) -> int:
+        """Return how many jobs can be done on these devices at the same time."""
+
+    def check(self, phases: Sequence[Phase], devices: Sequence[str]) -> None:
+        """See to it that the models of phases can be built, before anything is computed for them.
+
+        Raises:
+            ModelError: weights are damaged, or another architecture's.
+        """
+
+    def taking(self, jobs: Sequence[Job]) -> AbstractContextManager[Doer]:
+        """Take a device for jobs that have the same ones; waits where all of them are taken."""
+
+
+class InProcess:
+    """Does one job at a time, in the process and the thread that ask for it."""
+
+    def __init__(self, workplace: Workplace, progress: Progress = SILENT) -> None:
+        self._workplace = workplace
+        self._progress = progress
+        self._sites: dict[str, Site] = {}
+
+    def workers(self, devices: Sequence[str]) -> int:  # noqa: ARG002 - as in the protocol
+        """Return 1."""
+        return 1
+
+    def check(self, phases: Sequence[Phase], devices: Sequence[str]) -> None:
+        """See to it that the models of phases can be built; see `Runner`."""
+        check_models(phases, self._site(devices[0]))
+
+    def taking(self, jobs: Sequence[Job]) -> AbstractContextManager[Doer]:
+        """Take the first of the devices."""
+        return nullcontext(partial(attempt, site=self._site(jobs[0].devices[0])))
+
+    def _site(self, device: str) -> Site:
+        if device not in self._sites:
+            self._sites[device] = self._workplace.site(device, self._progress)
+        return self._sites[device]
+
+
+def check_models(phases: Sequence[Phase], site: Site) -> None:
+    """Build the models of phases; see `Runner.check`."""
+    for phase in phases:
+        site.models.check(phase)
+
+
+def check_weights(phases: Iterable[Phase], runner: Runner, devices: Devices) -> None:
+    """See to it that the weights of phases fit their models, each pair once; see `Runner.check`.
+
+    Args:
+        phases: of cells that miss something.
+        runner: that will do what they miss.
+        devices: tells torch's names of the devices that may do the work of a cell.
+    """
+    wanted: dict[tuple[str, ...], dict[str, Phase]] = {}
+    for phase in phases:
+        if phase.inputs["weights"]:
+            about = repr((phase.inputs["model"], phase.inputs["weights"]))
+            wanted.setdefault(devices(phase.settings), {}).setdefault(about, phase)
+    for names, found in wanted.items():
+        runner.check(list(found.values()), names)
+
+
+@contextmanager
+def open_runner(
+    workplace: Workplace,
+    devices: Iterable[Sequence[str]],
+    *,
+    workers: int | None,
+    progress: Progress = SILENT,
+) -> Iterator[Runner]:
+    """Give a runner for jobs on these devices; its processes end with the `with` block.
+
+    Args:
+        workplace: what the jobs are done with.
+        devices: for every kind of job, torch's names of the devices that may do it.
+        workers: processes per kind of device, at least one per device; 1: none but this one.
+            `None`: one per device where there are several of a kind, else none but this one.
+        progress: whoever watches.
+    """
+    seats = seats_for(devices, workers)
+    if workers == 1 or len({seat.partition(":")[0] for seat in seats}) == len(seats):
+        yield InProcess(workplace, progress)
+        return
+    from tasks.pool import Pool
+
+    with Pool(workplace, seats, progress) as pool:
+        yield pool
+
+
+def seats_for(devices: Iterable[Sequence[str]], workers: int | None) -> list[str]:
+    """Return the device of every worker process."""
+    kinds: dict[str, dict[str, None]] = {}
+    for names in devices:
+        for name in names:
+            kinds.setdefault(name.partition(":")[0], {})[name] = None
+    seats: list[str] = []
+    for found in kinds.values():
+        names = list(found)
+        count = max(len(names), workers or 0)
+        seats += [names[number % len(names)] for number in range(count)]
+    return seats
+
+
+def wanted_workers(given: int | None) -> int | None:
+    """Return the number of workers that was asked for, else what the environment says.
+
+    Raises:
+        TrainingError: it is no number of at least 1.
+    """
+    text = os.environ.get(WORKERS_VARIABLE, "") if given is None else str(given)
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise TrainingError(
+            f"workers must be a whole number of at least 1, got {text!r}. Give --workers 2, set "
+            f"{WORKERS_VARIABLE}, or leave both out."
+        )
+    return int(text)
+
+
+def warn_of_crowd(workers: int, threads: int) -> None:
+    """Say so where processes on the CPU ask for more cores than there are."""
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    if workers > 1 and workers * threads > cores:
+        logger.warning(
+            "%d workers with %d threads each want %d cores, found %d: they get in each other's "
+            "way. Use fewer workers, or fewer threads (base.threads, which names other results).",
+            workers,
+            threads,
+            workers * threads,
+            cores,
+        )

@@ -1,0 +1,147 @@
+"""Which processes do the work, and in which order."""
+
+from __future__ import annotations
+
+import random
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foodvision.errors import TrainingError
+from foodvision.home import Home
+from tasks.jobs import TaskGroup
+from tasks.runners import (
+    InProcess,
+    Workplace,
+    open_runner,
+    seats_for,
+    wanted_workers,
+    warn_of_crowd,
+)
+from tasks.schedule import run_groups
+from tests import working
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPU, GPUS = ("cpu",), ("cuda:0", "cuda:2")
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "seats"),
+    [
+        ([CPU, CPU], None, ["cpu"]),
+        ([CPU], 2, ["cpu", "cpu"]),
+        ([GPUS], None, ["cuda:0", "cuda:2"]),
+        ([GPUS], 3, ["cuda:0", "cuda:2", "cuda:0"]),
+        ([GPUS, ("cuda:1",)], 2, ["cuda:0", "cuda:2", "cuda:1"]),
+        ([CPU, GPUS], None, ["cpu", "cuda:0", "cuda:2"]),
+    ],
+)
+def test_every_device_has_a_worker(
+    devices: list[tuple[str, ...]], workers: int | None, seats: list[str]
+) -> None:
+    assert seats_for(devices, workers) == seats
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers"),
+    [([CPU], None), ([CPU], 1), ([GPUS], 1), ([CPU, ("cuda:0",)], None), ([("mps",)], None)],
+)
+def test_one_device_needs_no_processes(
+    devices: list[tuple[str, ...]], workers: int | None, tmp_path: Path
+) -> None:
+    with open_runner(Workplace(Home(tmp_path), tmp_path), devices, workers=workers) as runner:
+        assert isinstance(runner, InProcess)
+        assert runner.workers(devices[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "wanted"),
+    [(None, None, None), (None, "", None), (None, "3", 3), (2, "3", 2), (1, None, 1)],
+)
+def test_workers_are_as_asked_for(
+    given: int | None, variable: str | None, wanted: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FOODVISION_WORKERS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("FOODVISION_WORKERS", variable)
+    assert wanted_workers(given) == wanted
+
+
+@pytest.mark.parametrize(("given", "variable"), [(0, ""), (-2, ""), (None, "two"), (None, "1.5")])
+def test_bad_numbers_of_workers_are_told(
+    given: int | None, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOODVISION_WORKERS", variable)
+    with pytest.raises(TrainingError, match="workers must be a whole number of at least 1, got"):
+        wanted_workers(given)
+
+
+def test_a_crowd_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_crowd(1, 10_000)
+    assert not caplog.records
+    warn_of_crowd(10_000, 2)
+    assert "10000 workers with 2 threads each want 20000 cores" in caplog.text
+
+
+def group(key: str, *needs: str, devices: tuple[str, ...] = CPU) -> TaskGroup:
+    made = working.job(key, working.count, 1, needs=needs)
+    return TaskGroup("train", key, (type(made)(**{**vars(made), "devices": devices}),))
+
+
+def test_groups_start_after_what_they_need_and_not_too_many_at_once() -> None:
+    draw = random.Random(0)
+    names = [f"{number:02}" for number in range(40)]
+    needs = {n: draw.sample(names[:i], min(i, draw.randrange(3))) for i, n in enumerate(names)}
+    groups = [
+        group(name, *needs[name], "made by nobody", devices=(f"cuda:{int(name) % 2}",))
+        for name in names
+    ]
+    running, most, done, ended = [0, 0], [0, 0], [], []
+    lock = threading.Lock()
+
+    def work(one: TaskGroup) -> None:
+        device = int(one.label) % 2
+        with lock:
+            assert set(needs[one.label]) <= set(done)
+            running[device] += 1
+            most[device] = max(most[device], running[device])
+        threading.Event().wait(draw.random() / 200)
+        with lock:
+            running[device] -= 1
+            done.append(one.label)
+
+    started: list[Future[None]] = []
+    with ThreadPoolExecutor(8) as threads:
+
+        def start(one: TaskGroup) -> Future[None]:
+            started.append(threads.submit(work, one))
+            return started[-1]
+
+        run_groups(
+            groups,
+            workers=lambda one: 3 if one.devices == ("cuda:1",) else 2,
+            start=start,
+            ended=lambda one: ended.append(one.label),
+        )
+    assert [future.result() for future in started] == [None] * 40
+    assert sorted(ended) == sorted(done) == names
+    assert most[0] <= 2
+    assert most[1] <= 3
+
+
+def test_one_worker_goes_in_order() -> None:
+    order: list[str] = []
+
+    def start(one: TaskGroup) -> Future[None]:
+        order.append(one.label)
+        future: Future[None] = Future()
+        future.set_result(None)
+        return future
+
+    groups = [group("a"), group("b", "a"), group("c"), group("d", "b", "c")]
+    run_groups(groups, workers=lambda _: 1, start=start, ended=lambda _: None)
+    assert order == ["a", "b", "c", "d"]
