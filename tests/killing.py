@@ -18,7 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from foodvision.train import engine
+import torchvision.transforms.v2  # noqa: F401 - what a run would import, imported once
+
+from foodvision.models import build, facts  # noqa: F401
+from foodvision.stages import rows, training  # noqa: F401
+from foodvision.train import augmentation, engine  # noqa: F401
 from tests.running import run
 
 if TYPE_CHECKING:
