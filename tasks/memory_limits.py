@@ -21,8 +21,19 @@ if TYPE_CHECKING:
     from tasks.devices import Device
 
 _LIMITS = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])
-# What a step's memory depends on, besides the device.
-_DECIDES = {"model", "transform", "augment", "batch_size", "optimizer", "loss", "precision"}
+# What a step's memory does not depend on.
+_INDIFFERENT = {
+    "data",
+    "test",
+    "valid",
+    "seed",
+    "epochs",
+    "phases",
+    "schedule",
+    "threads",
+    "micro_batch",
+    "device",
+}
 
 
 class MemoryLimits:
@@ -74,7 +85,7 @@ def _images_at_a_time(settings: CellSettings) -> int:
 
 
 def _identity(settings: CellSettings, device: Device) -> str:
-    told = settings.model_dump(mode="json", include=_DECIDES)
+    told = settings.model_dump(mode="json", exclude=_INDIFFERENT)
     told["optimizer"].pop("lr")
     for name in ("weights", "weights_sha256"):
         told["model"].pop(name)
