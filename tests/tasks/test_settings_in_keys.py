@@ -118,7 +118,7 @@ class Settled(LibraryFacts):
     """Facts as the library finds them, on a machine and with published weights that are given."""
 
     def device(self, settings: CellSettings) -> Device:
-        return Device(kind="cpu", capability="AVX2", name="cpu")
+        return Device(kind="cpu", capability="AVX2", names=("cpu",))
 
     def _find_weights(self, settings: CellSettings) -> str | None:
         if settings.model.weights == "DEFAULT":
