@@ -87,6 +87,7 @@ def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) 
 class _JobMaker:
     def __init__(self, graph: Graph, work: Work, devices: Devices) -> None:
         self._devices = devices
+        self._waiting = work.waiting
         self._live = {job.recipe for job in work.rows if job.live}
         self._rows = {job.recipe for job in work.rows if not job.live}
         self._trained = {job.span.key for job in work.training}
