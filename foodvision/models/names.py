@@ -55,6 +55,9 @@ OWN_NETWORKS: Mapping[str, OwnNetwork] = MappingProxyType(
         ),
         "mlp_relu": OwnNetwork("PyTorch courses, FashionMNIST", 10, "hidden layer", 1, (1, 28)),
         "tiny_vgg": OwnNetwork("Wang et al., 2020", 10, "convolutions", 16, (3, 64)),
+        "tiny_vgg_padded": OwnNetwork(
+            "PyTorch courses, FashionMNIST; Wang et al., 2020", 10, "convolutions", 4, (1, 28)
+        ),
         "vgg16_small": OwnNetwork("Simonyan and Zisserman, 2015", 64, "first group", 1, (3, 32)),
     }
 )

@@ -31,7 +31,7 @@ base:
   test: {data}                # scored on its test split
   valid: 0.2                  # set aside from the train split; the ranking looks at these
   model:
-    arch: mobilenet_v2        # any classification architecture of torchvision, or tiny_vgg, mlp
+    arch: mobilenet_v2        # any classification architecture of torchvision, or lenet5, tiny_vgg
     weights: DEFAULT          # downloaded once; or none, or a file
     freeze: backbone          # only the new head learns; none: everything does
   transform: auto             # the weights' own; or like {{size: 224, normalize: imagenet}}

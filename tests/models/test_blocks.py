@@ -40,6 +40,7 @@ FAMILIES = {
     "squeezenet1_0": (64, (512, 3, 3)),
     "swin_v2_t": (64, (768,)),
     "tiny_vgg": (32, (250,)),
+    "tiny_vgg_padded": (28, (490,)),
     "vgg16_small": (28, (512,)),
     "vit_b_32": (64, (768,)),
 }

@@ -38,6 +38,7 @@ def built(name: str, classes: int = 10, **settings: int) -> nn.Module:
         ("linear", 784 * 10 + 10 + 10 * 10 + 10),
         ("mlp_relu", 784 * 10 + 10 + 10 * 10 + 10),
         ("mlp_bn", 784 * 256 + 256 + 2 * 256 + 256 * 10 + 10),
+        ("tiny_vgg_padded", 100 + 3 * 910 + 7 * 7 * 10 * 10 + 10),
         ("tiny_vgg", 280 + 3 * 910 + 13 * 13 * 10 * 10 + 10),
     ],
 )

@@ -98,7 +98,7 @@ def test_the_three_networks_of_the_course_on_fashion_mnist() -> None:
     assert {(c.settings.model.arch, c.settings.model.hidden) for c in cells} == {
         ("linear", 10),
         ("mlp_relu", 10),
-        ("tiny_vgg", 10),
+        ("tiny_vgg_padded", 10),
     }
     assert {(c.settings.batch_size, c.settings.epochs, c.settings.optimizer) for c in cells} == {
         (32, 3, SgdSettings(kind="sgd", lr=0.1))

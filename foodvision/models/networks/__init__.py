@@ -6,6 +6,7 @@ images and default widths stand in `foodvision.models.names`, which needs no tor
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from foodvision.errors import ModelError
@@ -41,6 +42,7 @@ NETWORKS: Mapping[str, Network] = {
     "mlp_bn": NormalizedMLP,
     "mlp_relu": RectifiedMLP,
     "tiny_vgg": TinyVGG,
+    "tiny_vgg_padded": partial(TinyVGG, padding=1),
     "vgg16_small": VGG16Small,
 }
 
