@@ -57,9 +57,8 @@ def start(plan: Path, home: Path) -> subprocess.Popen[bytes]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    assert process.wait() == 0, said
+    _, said = process.communicate()
+    assert process.returncode == 0, said.decode()
 
 
 def kill(process: subprocess.Popen[bytes], after: float) -> bool:
