@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from foodvision.plan.diff import Difference, diff_graphs
 from foodvision.plan.explain import Explanation, explain
+from foodvision.plan.rate_curves import RateCurve, rate_curves
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.compiling import compile_plan
@@ -26,6 +27,15 @@ def explain_plan(plan: Plan, home: Home) -> Explanation:
     limit = plan.limits.features_bytes
     work = plan_work(graph, StoreFinished(Store(home.store)), features_bytes=limit)
     return explain(plan.name, graph, work)
+
+
+def explain_rates(plan: Plan, home: Home) -> tuple[RateCurve, ...]:
+    """Return the learning rates of a plan's cells, each distinct schedule once.
+
+    Raises:
+        DataError: a data set has not been fetched yet, so its steps are not known.
+    """
+    return rate_curves(compile_plan(plan, home).graph)
 
 
 def diff_plans(before: Plan, after: Plan, home: Home) -> Difference:

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from flows.cli import house, plans, results, running, services, showing, summarizing, verifying
+from flows.cli import (
+    explaining,
+    house,
+    plans,
+    results,
+    running,
+    services,
+    showing,
+    summarizing,
+    verifying,
+)
 
 app = typer.Typer(
     name="foodvision",
@@ -22,6 +32,7 @@ app = typer.Typer(
 )
 
 plans.register(app)
+explaining.register(app)
 summarizing.register(app)
 showing.register(app)
 running.register(app)

@@ -1,4 +1,4 @@
-"""Commands about plans that run nothing: init, validate, explain, diff."""
+"""Commands about plans that run nothing: init, validate, diff, schema."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.tables import count
 from foodvision.errors import PlanError
 
 if TYPE_CHECKING:
@@ -45,17 +46,6 @@ def register(app: typer.Typer) -> None:
             "  plans/bad.yaml: 1 problem"
         )
     )(validate)
-    app.command(
-        epilog=(
-            "\b\nExample:\n"
-            "  $ foodvision explain plans/demo.yaml\n"
-            "  demo: 8 cells, 0 of them done; 0 stages in the store, 9 missing\n"
-            "  Work              Alone  This run\n"
-            "  epochs               60        40\n"
-            "  decoded images  107,820     1,797\n"
-            "  bytes written         –   460,032"
-        )
-    )(explain)
     app.command(
         epilog=(
             "\b\nExample:\n"
@@ -223,51 +213,6 @@ def _report(
     tables.say(f"{plan}: {'; '.join(counts)}")
 
 
-def count(number: int, noun: str) -> str:
-    """Return `1 cell` or `8 cells`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def explain(
-    plan: PlanFile,
-    overrides: Overrides = None,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the data first.")] = False,
-    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
-    as_json: AsJson = False,
-) -> None:
-    """Say what a run would do, and what it would cost."""
-    from tasks.explaining import explain_plan
-    from tasks.plans import open_plan
-
-    found = open_plan(plan, overrides or ())
-    if fetch:
-        fetch_all(found, current_home())
-    explanation = explain_plan(found, current_home())
-    if as_json:
-        tables.print_json(explanation.to_json())
-        return
-    missing = len(explanation.stages)
-    tables.say(
-        f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
-        f"them done; {explanation.hits} stages in the store, {missing} missing\n"
-    )
-    print_work(explanation.work)
-    if missing:
-        tables.say("")
-        tables.print_rows(
-            [_stage_row(asdict(stage)) for stage in explanation.stages],
-            [
-                tables.Column("Stage", "kind"),
-                tables.Column("What", "what"),
-                tables.Column("Cells", "waiting", tables.number, is_number=True),
-                tables.Column("Images", "images", tables.number, is_number=True),
-                tables.Column("Writes", "bytes", tables.size, is_number=True),
-            ],
-            as_json=False,
-            empty="",
-        )
-
-
 def diff(
     before: Annotated[Path, typer.Argument(metavar="A", help="The plan to compare with.")],
     after: Annotated[Path, typer.Argument(metavar="B", help="The plan that comes after it.")],
@@ -332,15 +277,6 @@ def _shared_rows(rows: SharedRows | None) -> str:
 def _dropped_row(cell: DroppedCell) -> dict[str, Any]:
     what = f"lives on in {cell.lives_on_in}" if cell.lives_on_in else ""
     return {"change": "dropped", "label": cell.label, "epochs": str(cell.epochs), "what": what}
-
-
-def _stage_row(stage: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **stage,
-        "waiting": len(stage["cells"]) or None,
-        "images": stage["images"] or None,
-        "bytes": stage["bytes"] or None,
-    }
 
 
 def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("This run",)) -> None:

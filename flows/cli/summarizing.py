@@ -8,7 +8,8 @@ import typer
 
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
-from flows.cli.plans import count, fetch_all
+from flows.cli.plans import fetch_all
+from flows.cli.tables import count
 
 if TYPE_CHECKING:
     from foodvision.plan.summary import ModelSummary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _GAP = "  "
+_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,24 @@ def print_json(value: Any) -> None:
 def say(text: str) -> None:
     """Print one line, or a few."""
     sys.stdout.write(f"{text}\n")
+
+
+def say_wrapped(text: str, *, indent: int = 0) -> None:
+    """Print a text in lines of at most 80 characters, the later ones two deeper."""
+    blank = " " * indent
+    wrapped = textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=blank,
+        subsequent_indent=blank + "  ",
+        break_on_hyphens=False,
+    )
+    say("\n".join(wrapped))
+
+
+def count(number: int, noun: str) -> str:
+    """Return `1 cell` or `8 cells`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def share(value: float) -> str:

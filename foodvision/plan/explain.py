@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from foodvision.plan.expand import SEPARATOR
+from foodvision.plan.keeping import Keeping, keepings
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.expand import Cell
-    from foodvision.plan.graph import Graph, Phase, Span
-    from foodvision.plan.schema import DataChoice
+    from foodvision.plan.graph import Graph, Span
+    from foodvision.plan.schema import CellSettings, DataChoice
     from foodvision.plan.work import CompositeJob, RowsJob, ScoreJob, TrainJob, ViewJob, Work
 
 
@@ -60,6 +64,7 @@ class Explanation:
     hits: int
     stages: tuple[StageLine, ...]
     work: dict[str, dict[str, int]]
+    kept: tuple[Keeping, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -90,9 +95,34 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
         cells_done=sum(not work.waiting[compiled.cell.cell_id] for compiled in graph.cells),
         composites=len(graph.composites),
         hits=len(work.hits),
-        stages=tuple(stages),
+        stages=tuple(_told_apart(stages, waiting)),
         work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
+        kept=keepings(graph, work),
     )
+
+
+def _told_apart(
+    stages: Sequence[StageLine], waiting: Mapping[str, Sequence[Cell]]
+) -> Iterable[StageLine]:
+    """Add to lines that read alike what their cells' labels tell them apart by."""
+    counts = Counter((stage.kind, stage.what) for stage in stages)
+    parts = {
+        stage.key: _common(cell.label for cell in waiting.get(stage.key, ())) for stage in stages
+    }
+    everywhere: dict[tuple[str, str], set[str]] = {}
+    for stage in stages:
+        about = (stage.kind, stage.what)
+        everywhere.setdefault(about, set(parts[stage.key])).intersection_update(parts[stage.key])
+    for stage in stages:
+        about = (stage.kind, stage.what)
+        own = [part for part in parts[stage.key] if part not in everywhere[about]]
+        yield replace(stage, what=", ".join([stage.what, *own])) if counts[about] > 1 else stage
+
+
+def _common(labels: Iterable[str]) -> list[str]:
+    """Return the parts that all labels have, in order."""
+    split = [label.split(SEPARATOR) for label in labels]
+    return [part for part in split[0] if all(part in others for others in split)] if split else []
 
 
 def _rows_line(job: RowsJob) -> StageLine:
@@ -119,7 +149,7 @@ def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
         kind="train",
         key=span.key,
         what=f"{settings.model.arch}, {data}, {epochs}{again}{_phase_words(span)}"
-        f"{_random_words(span.phase)}",
+        f"{_random_words(settings)}",
         cells=tuple(cell.label for cell in cells),
         epochs=span.epochs,
         images=span.epochs * len(span.phase.train.images),
@@ -128,33 +158,19 @@ def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
 
 
 def _phase_words(span: Span) -> str:
-    """Say which phase a span is of, where there are several, and what it cannot keep."""
+    """Say which phase a span is of, where there are several."""
     phases, phase = span.chain.phases, span.phase
     if len(phases) == 1:
         return ""
-    words = f", phase {phases.index(phase) + 1} of {len(phases)} ({phase.transform['size']} px)"
-    if phase.changed_count and not phase.settings.is_random:
-        words += f", {_live_words(phase)} (frozen now, but trained before)"
-    return words
+    return f", phase {phases.index(phase) + 1} of {len(phases)} ({phase.transform['size']} px)"
 
 
-def _random_words(phase: Phase) -> str:
-    """Say what draws anew in every epoch, and what cannot be kept therefore."""
-    settings = phase.settings
-    if not settings.is_random:
-        return ""
+def _random_words(settings: CellSettings) -> str:
+    """Name what draws anew in every epoch; what it rules out is told by `kept`."""
     steps = () if settings.augment == "none" else settings.augment
     mixes = () if settings.mix == "none" else (settings.mix,)
-    words = f", {' + '.join(each.kind for each in (*steps, *mixes))}"
-    if phase.architecture.prefix_count:
-        words += f": {_live_words(phase)} (frozen, but on other images in every epoch)"
-    return words
-
-
-def _live_words(phase: Phase) -> str:
-    """Name the frozen blocks whose output is not kept."""
-    names = phase.architecture.blocks[phase.prefix_count : phase.architecture.prefix_count]
-    return f"{' and '.join(dict.fromkeys((names[0], names[-1])))} run with every batch"
+    words = " + ".join(each.kind for each in (*steps, *mixes))
+    return f", {words}" if words else ""
 
 
 def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:

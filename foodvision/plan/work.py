@@ -140,6 +140,11 @@ class RowsJob:
         """Bytes to be written."""
         return 0 if self.live else len(self.missing) * self.recipe.row_bytes
 
+    @property
+    def bytes_of_all(self) -> int:
+        """Bytes of the rows of all images that somebody will read, kept or not."""
+        return _bytes_of_all(self.recipe, self.needed)
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -423,9 +428,13 @@ def _rows_job(
 ) -> RowsJob:
     images = list(dict.fromkeys(image for images in sets for image in images.images))
     missing = tuple(finished.missing_rows(recipe, images))
-    live = limit is not None and bool(missing) and len(images) * recipe.row_bytes > limit
+    live = limit is not None and bool(missing) and _bytes_of_all(recipe, sets) > limit
     reads_pixels = recipe.pixels is not None and not finished.missing_rows(recipe.pixels, missing)
     return RowsJob(recipe, tuple(sets), missing, live=live, reads_pixels=reads_pixels)
+
+
+def _bytes_of_all(recipe: Recipe, sets: Iterable[ImageSet]) -> int:
+    return len({image for images in sets for image in images.images}) * recipe.row_bytes
 
 
 def _extend(known: list[ImageSet], more: Iterable[ImageSet]) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.expand import expand
-from foodvision.plan.explain import explain
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
@@ -278,17 +277,6 @@ def test_a_preset_shares_all_stages_with_its_list_of_steps() -> None:
         compiled(BASE, None, f"base.augment={augment}") for augment in ("standard", steps)
     )
     assert named.cells[0].chain.states == spelled.cells[0].chain.states
-
-
-def test_explain_says_why_nothing_is_kept() -> None:
-    overrides = ("base.augment=standard", "base.mix={kind: mixup}")
-    graph = compiled(BASE, None, *overrides)
-    words = [stage.what for stage in explain("small", graph, plan_work(graph, FakeStore())).stages]
-    assert words == [
-        "8 px",
-        "net, ten, epochs 1-5, random_crop + horizontal_flip + mixup: stem and body run with every "
-        "batch (frozen, but on other images in every epoch)",
-    ]
 
 
 def test_features_above_the_limit_are_run_live_under_the_same_keys() -> None:

@@ -186,11 +186,14 @@ def test_equal_rows_are_shared_with_cells_without_phases() -> None:
 def test_explain_names_the_phase_and_what_it_cannot_keep() -> None:
     text = f"{WITHOUT_EPOCHS}  phases: [{{epochs: 2, model.freeze: none}}, {TWO}]\n"
     graph = compiled(text)
-    stages = explain("small", graph, plan_work(graph, FakeStore())).stages
-    assert [stage.what for stage in stages if stage.kind == "train"] == [
+    explanation = explain("small", graph, plan_work(graph, FakeStore()))
+    assert [stage.what for stage in explanation.stages if stage.kind == "train"] == [
         "net, ten, epochs 1-2, phase 1 of 2 (8 px)",
-        "net, ten, epochs 3-4, phase 2 of 2 (8 px), stem and body run with every batch "
-        "(frozen now, but trained before)",
+        "net, ten, epochs 3-4, phase 2 of 2 (8 px)",
+    ]
+    assert [[reason.text for reason in kept.reasons] for kept in explanation.kept] == [
+        ["freeze: none leaves every block trainable"],
+        ["an earlier phase changed stem to body, frozen only now"],
     ]
 
 

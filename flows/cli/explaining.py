@@ -1,0 +1,140 @@
+"""The command that says what a run would do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli import tables
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.plans import fetch_all, print_work
+from flows.cli.rates import print_curves
+from flows.cli.tables import count
+from foodvision.plan.keeping import block_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from foodvision.plan.explain import Explanation
+    from foodvision.plan.keeping import Keeping
+    from foodvision.plan.rate_curves import RateCurve
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        epilog=(
+            "\b\nExample:\n"
+            "  $ foodvision explain plans/demo.yaml\n"
+            "  demo: 8 cells, 0 of them done; 0 stages in the store, 9 missing\n"
+            "  Work              Alone  This run\n"
+            "  epochs               60        40\n"
+            "  decoded images  107,820     1,797\n"
+            "  bytes written         –   460,032\n"
+            "  mlp, 16 px, 4 cells: pixels, 1 × 16 × 16, 1,797 images of 256 B: 460.0 kB\n"
+            "    No features: freeze: none leaves every block trainable."
+        )
+    )(explain)
+
+
+def explain(
+    plan: PlanFile,
+    overrides: Overrides = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the data first.")] = False,
+    schedule: Annotated[
+        bool, typer.Option("--schedule", help="Draw the learning rate of each cell instead.")
+    ] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="With --schedule: a PNG to draw it in, too.")
+    ] = None,
+    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do, what it keeps and why not more, and what it would cost."""
+    from tasks.explaining import explain_plan, explain_rates
+    from tasks.plans import open_plan
+
+    found = open_plan(plan, overrides or ())
+    if fetch:
+        fetch_all(found, current_home())
+    if schedule or picture:
+        _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
+        return
+    explanation = explain_plan(found, current_home())
+    if as_json:
+        tables.print_json(explanation.to_json())
+        return
+    _show(explanation)
+
+
+def _show_rates(curves: Sequence[RateCurve], picture: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        tables.print_json([curve.to_json() for curve in curves])
+    else:
+        print_curves(curves)
+    if picture:
+        from foodvision.report.rates import draw_rates
+
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        drawn = draw_rates(curves, picture)
+        if not as_json:
+            tables.say(f"picture: {drawn}")
+
+
+def _show(explanation: Explanation) -> None:
+    missing = len(explanation.stages)
+    tables.say(
+        f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
+        f"them done; {explanation.hits} stages in the store, {missing} missing\n"
+    )
+    print_work(explanation.work)
+    tables.say("\nKept of the images:")
+    for kept in explanation.kept:
+        _say_kept(kept)
+    if missing:
+        tables.say("")
+        tables.print_rows(
+            [_stage_row(asdict(stage)) for stage in explanation.stages],
+            [
+                tables.Column("Stage", "kind"),
+                tables.Column("What", "what"),
+                tables.Column("Cells", "waiting", tables.number, is_number=True),
+                tables.Column("Images", "images", tables.number, is_number=True),
+                tables.Column("Writes", "bytes", tables.size, is_number=True),
+            ],
+            as_json=False,
+            empty="",
+        )
+
+
+def _say_kept(kept: Keeping) -> None:
+    where = f"{kept.model}, {kept.size} px, {count(len(kept.cells), 'cell')}"
+    amount = f"{kept.images:,} images of {tables.size(kept.row_bytes)}: {tables.size(kept.bytes)}"
+    what = f"features of {block_range(kept.blocks)}" if kept.blocks else "pixels"
+    tables.say_wrapped(f"{where}: {what}, {_row_words(kept)}, {amount}", indent=2)
+    if not kept.reasons:
+        return
+    lack = "Not of all frozen blocks" if kept.blocks else "No features"
+    reasons = "; ".join(reason.text for reason in kept.reasons)
+    live = f", so {block_range(kept.live_blocks)} run with every batch" if kept.live_blocks else ""
+    tables.say_wrapped(f"{lack}: {reasons}{live}.", indent=4)
+
+
+def _row_words(kept: Keeping) -> str:
+    """Say what one row is: of features, whether only a vector was left of the picture."""
+    if len(kept.row_shape) == 1:
+        return f"a vector of {kept.row_shape[0]:,}"
+    words = tables.shape(kept.row_shape)
+    return f"{words}, not pooled" if kept.blocks else words
+
+
+def _stage_row(stage: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **stage,
+        "waiting": len(stage["cells"]) or None,
+        "images": stage["images"] or None,
+        "bytes": stage["bytes"] or None,
+    }
