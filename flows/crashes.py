@@ -68,6 +68,15 @@ def mark_crashed(home: Home) -> tuple[str, ...]:
     return tuple(path.stem for path in gone)
 
 
+def living_runs(home: Home) -> tuple[str, ...]:
+    """Return the ids of the runs of this home that are under way, as far as can be seen."""
+    return tuple(
+        path.stem
+        for path in sorted(_folder(home).glob("*.json"))
+        if (found := read_mark(path)) and not _is_gone(*found, home)
+    )
+
+
 def _tell(pids: Mapping[Path, int]) -> None:
     import httpx
     from prefect.client.orchestration import get_client

@@ -33,6 +33,7 @@ from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher
 from tasks.ranking import rank_cells
+from tasks.reach import REACH_LOCK
 from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
 from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
@@ -147,17 +148,15 @@ class Run:
         return outcome
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
-        graph, work, facts = self._compile(refresh=refresh)
-        while set_damaged_aside(work, self.store, self.home):
-            graph, work, facts = self._compile(refresh=False)
+        datasets = self._fetch(refresh=refresh)
+        self._warn(datasets)
+        graph, work, facts = self._settle(datasets)
         device = facts.device(self.cells[0].settings).name
-        self._note_compiled(graph, work, devices=facts.device_names)
         show_work(self.plan.name, naive=work.naive, predicted=work.predicted, counted=None)
         first = work
         self._compute(graph, work, devices=facts.device_names)
         while self._fit_memory(work, facts):
-            graph, work, facts = self._compile(refresh=False)
-            self._note_compiled(graph, work, devices=facts.device_names)
+            graph, work, facts = self._settle(datasets)
             self._compute(graph, work, devices=facts.device_names)
         publisher = Publisher(self.plan, self.home, self.store, device=device)
         failures = self._finish_cells(graph, work, publisher)
@@ -190,14 +189,18 @@ class Run:
             pictures=pictures,
         )
 
-    def _compile(self, *, refresh: bool) -> tuple[Graph, Work, LibraryFacts]:
-        datasets = self._fetch(refresh=refresh)
-        self._warn(datasets)
-        facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
-        graph = compile_cells(self.cells, facts, self.composites)
-        limit = self.plan.limits.features_bytes
-        work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
-        return graph, work, facts
+    def _settle(self, datasets: Mapping[str, Dataset]) -> tuple[Graph, Work, LibraryFacts]:
+        """Decide what is to be done, and write it down before the store can lose any of it."""
+        while True:
+            facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
+            graph = compile_cells(self.cells, facts, self.composites)
+            with self.store.lock(REACH_LOCK):
+                limit = self.plan.limits.features_bytes
+                work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
+                if not set_damaged_aside(work, self.store, self.home):
+                    self._note_compiled(graph, work, devices=facts.device_names)
+                    return graph, work, facts
+            datasets = self._fetch(refresh=False)
 
     # -- data ---------------------------------------------------------------------------------
 

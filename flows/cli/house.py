@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +12,16 @@ from flows.cli.options import AsJson, HomeFolder, current_home
 from foodvision.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from foodvision.store import Entry, Store
 
 _DAMAGED = 1
+_KINDS = (
+    tables.Column("Kind", "kind"),
+    tables.Column("Entries", "entries", tables.number, is_number=True),
+    tables.Column("Size", "bytes", tables.size, is_number=True),
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +50,11 @@ _EXAMPLES = {
     "store verify": "\b\nExample:\n  $ foodvision store verify\n  27 entries, none damaged",
     "store gc": (
         "\b\nExample:\n"
-        "  $ foodvision store gc --older-than 30 --dry-run\n"
-        "  would remove 4 entries, 1.2 GB"
+        "  $ foodvision store gc --unreached --dry-run\n"
+        "  would remove 4 entries, 1.2 GB\n"
+        "  Kind            Entries     Size\n"
+        "  features-shard        1   1.2 GB\n"
+        "  train                 3  96.5 kB"
     ),
     "warehouse rebuild": (
         "\b\nExample:\n  $ foodvision warehouse rebuild\n  3 runs loaded from their journals"
@@ -63,18 +70,14 @@ _EXAMPLES = {
 
 def ls(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
     """List what the store holds, by kind."""
+    from tasks.reach import find_entries
+
     store = _store()
-    rows = []
-    for kind in store.kinds():
-        entries = list(store.entries(kind))
-        size = sum(entry.size_bytes for entry in entries)
-        rows.append({"kind": kind, "entries": len(entries), "bytes": size})
-    columns = (
-        tables.Column("Kind", "kind"),
-        tables.Column("Entries", "entries", tables.number, is_number=True),
-        tables.Column("Size", "bytes", tables.size, is_number=True),
+    found = find_entries(store)
+    _warn_unreadable(found.problems)
+    tables.print_rows(
+        _by_kind(found.entries), _KINDS, as_json=as_json, empty=f"{store.root} is empty."
     )
-    tables.print_rows(rows, columns, as_json=as_json, empty=f"{store.root} is empty.")
 
 
 def verify(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
@@ -103,25 +106,68 @@ def gc(
     keep: Annotated[
         float | None, typer.Option("--keep", min=0, help="GB that may stay; the oldest go first.")
     ] = None,
+    unreached: Annotated[
+        bool, typer.Option("--unreached", help="Only what no kept run reaches.")
+    ] = False,
+    runs: Annotated[
+        int | None,
+        typer.Option("--runs", metavar="N", min=0, help="Kept are a plan's last N; default: all."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     home: HomeFolder = None,  # noqa: ARG001
+    as_json: AsJson = False,
 ) -> None:
-    """Remove stages by age or size; a run that needs one of them computes it again.
+    """Remove stages by reach, age or size; a run that needs one of them computes it again.
 
-    What runs left half written when they were killed goes too.
+    What a run under way reaches stays. A run is kept as long as its journal is. What runs left
+    half written when they were killed goes too.
     """
-    if older_than is None and keep is None:
+    from flows.crashes import living_runs
+    from tasks.reach import REACH_LOCK, Rule, doomed, find_entries
+
+    rule = Rule(
+        older_than, None if keep is None else keep * 1e9, unreached or runs is not None, runs
+    )
+    if older_than is None and keep is None and not rule.unreached:
         raise StoreError(
-            "gc removes by a rule, but none was given. Use --older-than DAYS, --keep GB, or both."
+            "gc removes by a rule, but none was given. Use --unreached, --older-than DAYS, "
+            "--keep GB, or several of them."
         )
-    store = _store()
-    doomed = _doomed(store, older_than, keep)
-    if not dry_run:
-        store.remove_leftovers()
-        for entry in doomed:
-            store.remove(entry.kind, entry.key)
-    size = tables.size(sum(entry.size_bytes for entry in doomed))
-    tables.say(f"{'would remove' if dry_run else 'removed'} {len(doomed)} entries, {size}")
+    place, store = current_home(), _store()
+    if not store.root.is_dir():
+        tables.print_rows([], (), as_json=as_json, empty=f"{store.root} is empty.")
+        return
+    with store.lock(REACH_LOCK):
+        found = find_entries(store)
+        going = doomed(found.entries, rule, place, store, living_runs(place))
+        if not dry_run:
+            store.remove_leftovers()
+            for entry in going:
+                store.remove(entry.kind, entry.key)
+    _warn_unreadable(found.problems)
+    rows = _by_kind(going)
+    if as_json:
+        tables.print_json(rows)
+        return
+    size = tables.size(sum(entry.size_bytes for entry in going))
+    tables.say(f"{'would remove' if dry_run else 'removed'} {len(going):,} entries, {size}")
+    if rows:
+        tables.print_rows(rows, _KINDS, as_json=False, empty="")
+
+
+def _by_kind(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    kinds: dict[str, list[int]] = {}
+    for entry in entries:
+        kinds.setdefault(entry.kind, []).append(entry.size_bytes)
+    return [
+        {"kind": kind, "entries": len(sizes), "bytes": sum(sizes)}
+        for kind, sizes in sorted(kinds.items())
+    ]
+
+
+def _warn_unreadable(problems: Sequence[str]) -> None:
+    for problem in problems:
+        typer.echo(f"passed over: {problem}", err=True)
 
 
 def rebuild(home: HomeFolder = None) -> None:  # noqa: ARG001
@@ -163,25 +209,3 @@ def _keys(store: Store) -> Iterator[tuple[str, str]]:
     """Yield kind and key of every entry, also of those whose manifest cannot be read."""
     for kind in store.kinds():
         yield from ((kind, key) for key in list(store.keys(kind)))
-
-
-def _doomed(store: Store, older_than: float | None, keep: float | None) -> list[Entry]:
-    entries = [entry for kind in store.kinds() for entry in store.entries(kind)]
-    entries.sort(key=_written_at)
-    doomed: list[Entry] = []
-    if older_than is not None:
-        limit = datetime.now(UTC) - timedelta(days=older_than)
-        doomed = [entry for entry in entries if _written_at(entry) < limit]
-    if keep is not None:
-        rest = entries[len(doomed) :]
-        room = keep * 1e9 - sum(entry.size_bytes for entry in rest)
-        for entry in rest:
-            if room >= 0:
-                break
-            doomed.append(entry)
-            room += entry.size_bytes
-    return doomed
-
-
-def _written_at(entry: Entry) -> datetime:
-    return datetime.fromisoformat(entry.manifest["written_at"])

@@ -159,7 +159,7 @@ def test_validate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "bad.yaml"], "grid.epochs[1]"),
         (["run", "plan.yaml", "--set", "nonsense"], "nonsense"),
         (["explain", "plan.yaml"], "has not been fetched yet"),
-        (["store", "gc"], "Use --older-than DAYS"),
+        (["store", "gc"], "Use --unreached, --older-than DAYS"),
         (["init", "no-folder"], "is not there"),
         (["init", "home", "--output", "plan.yaml"], "plan.yaml exists"),
         (["nonsense"], "No such command"),
@@ -309,6 +309,31 @@ def test_store_verify_sets_damaged_entries_aside(
 def test_store_gc(store: Store, options: list[str], left: int) -> None:
     assert main(["store", "gc", *options]) == 0
     assert len(list(store.entries("train"))) == left
+
+
+def test_store_gc_tells_what_goes_by_kind(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "gc", "--unreached", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "would remove 2 entries, 2.0 kB",
+        "Kind   Entries    Size",
+        "train        2  2.0 kB",
+    ]
+    assert main(["store", "gc", "--unreached", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [{"kind": "train", "entries": 2, "bytes": 2000}]
+    assert list(store.entries("train")) == []
+
+
+@pytest.mark.parametrize("command", [["ls"], ["gc", "--keep", "1"]])
+def test_an_unreadable_manifest_is_told_and_passed_over(
+    command: list[str], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = store.path("train", "aa" * 32) / "manifest.json"
+    path.write_text("{")
+    assert main(["store", *command]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith(f"passed over: {path}: cannot be read")
+    assert "foodvision store verify" in said.err
+    assert said.out
 
 
 @pytest.mark.parametrize(("options", "left"), [([], 0), (["--dry-run"], 1)])

@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.client.orchestration import get_client
 from prefect.states import Completed, Running
 
-from flows.crashes import mark_crashed, marked_run
+from flows.crashes import living_runs, mark_crashed, marked_run
 from flows.processes import ProcessMark, write_mark
 from foodvision.home import Home
 from foodvision.leases import own_lease
@@ -79,6 +79,14 @@ def test_run_of_a_living_process_is_left_alone(home: Home) -> None:
         assert mark_crashed(home) == ()
         assert _states(run_id)[0] == "Running"
     assert list((home.server / "running").iterdir()) == []
+
+
+def test_living_runs_are_those_under_way(home: Home) -> None:
+    alive, dead = uuid4(), uuid4()
+    _leave_mark(home, dead, **GONE)
+    with marked_run(home, str(alive)):
+        assert living_runs(home) == (str(alive),)
+    assert living_runs(home) == ()
 
 
 def test_a_lease_says_more_than_the_number_of_a_process(home: Home) -> None:
