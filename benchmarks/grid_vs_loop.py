@@ -53,7 +53,7 @@ CASES = {
     case.name: case
     for case in (
         Case("frozen", ("mobilenet_v2", "squeezenet1_0")),
-        Case("frozen-5-10-20", ("mobilenet_v2",), epochs=(5, 10, 20)),
+        Case("frozen-5-10-20", ("mobilenet_v2",), epochs=(5, 10, 20), data=("pizza_10",)),
         Case("efficientnet", ("efficientnet_b0", "efficientnet_b2"), pretrained=False),
         Case("seeds-1", ("mobilenet_v2",), loop=False),
         Case("seeds-10", ("mobilenet_v2",), seeds=10, loop=False),
@@ -88,8 +88,8 @@ CASES = {
         Case(
             "fine-tuned-bfloat16",
             ("mobilenet_v2",),
-            epochs=(2,),
-            data=("pizza_20",),
+            epochs=(5,),
+            data=("pizza_10",),
             freeze="none",
             augment=True,
             precision="bfloat16",
