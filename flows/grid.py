@@ -14,6 +14,7 @@ from flows.crashes import mark_crashed, marked_run
 from flows.run import Run, RunOutcome
 from flows.watching import current_watcher, watched_by
 from foodvision.errors import FoodVisionError
+from foodvision.files import telling_full_disk
 from foodvision.home import Home
 from tasks.journal import Journal, journals, read_journal
 from tasks.loading import load_run
@@ -82,7 +83,7 @@ def _run(
         progress=current_watcher(),
     )
     _close_crashed(place)
-    with marked_run(place, run.run_id):
+    with telling_full_disk(place.root), marked_run(place, run.run_id):
         return run.execute(refresh=refresh)
 
 

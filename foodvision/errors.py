@@ -35,6 +35,10 @@ class StoreError(FoodVisionError):
     """The store of finished stages cannot be read or written."""
 
 
+class DiskFullError(StoreError):
+    """The disk of the home, or one's share of it, has no room for what is to be written."""
+
+
 class WarehouseError(FoodVisionError):
     """The DuckDB file cannot be read, written or upgraded."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from dataclasses import dataclass
@@ -11,6 +12,15 @@ from foodvision.errors import StoreError
 
 HOME_VARIABLE = "FOODVISION_HOME"
 DEFAULT_HOME = ".foodvision"
+_UNUSABLE = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
 
 
 @dataclass(frozen=True)
@@ -40,11 +50,25 @@ class Home:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise StoreError(
-                f"the home must be a folder that can be written, but {self.root} is not: "
-                f"{error.strerror}. Set {HOME_VARIABLE} to another folder, or correct the "
-                "permissions."
-            ) from error
+            raise self.unusable(error) from error
+
+    def spoils(self, error: OSError) -> bool:
+        """Say whether an error of the system is about this home: it, or a part, cannot be used."""
+        if error.errno not in _UNUSABLE or not isinstance(
+            error.filename, str | bytes | os.PathLike
+        ):
+            return False
+        place = Path(os.fsdecode(error.filename)).absolute()
+        return place.is_relative_to(self.root) or self.root.is_relative_to(place)
+
+    def unusable(self, error: OSError) -> StoreError:
+        """Return what to raise where the system does not let the home be used."""
+        place = self.root if error.filename is None else os.fsdecode(error.filename)
+        return StoreError(
+            f"the home must be a folder that can be written, but {self.root} is not: "
+            f"{error.strerror} ({place}). Set {HOME_VARIABLE} to another folder, or correct the "
+            "permissions."
+        )
 
     @property
     def store(self) -> Path:

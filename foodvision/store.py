@@ -22,6 +22,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from foodvision.errors import StoreError
+from foodvision.files import lacks_room, telling_full_disk
 from foodvision.hashing import file_sha256
 from foodvision.leases import Lease, forget_dead, is_over, own_lease
 
@@ -171,21 +172,25 @@ class Store:
             inputs: what the key was made of.
             code_version: of the stage.
             replaces: an entry that is there says too little and goes; hold a lock for that.
+
+        Raises:
+            DiskFullError: the disk has no room for it; nothing of it stays.
         """
-        temporary = self._temporary(key)
-        temporary.mkdir(parents=True)
-        writer = Writer(path=temporary)
-        started = time.perf_counter()
-        try:
-            yield writer
-            if writer.seconds is None:
-                writer.seconds = time.perf_counter() - started
-            self._seal(writer, kind=kind, key=key, inputs=inputs, code_version=code_version)
-            if replaces:
-                self.remove(kind, key)
-            self._publish(temporary, self.path(kind, key))
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with telling_full_disk(self.path(kind, key)):
+            temporary = self._temporary(key)
+            temporary.mkdir(parents=True)
+            writer = Writer(path=temporary)
+            started = time.perf_counter()
+            try:
+                yield writer
+                if writer.seconds is None:
+                    writer.seconds = time.perf_counter() - started
+                self._seal(writer, kind=kind, key=key, inputs=inputs, code_version=code_version)
+                if replaces:
+                    self.remove(kind, key)
+                self._publish(temporary, self.path(kind, key))
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -339,6 +344,8 @@ class Store:
         except OSError as error:
             if final.is_dir():
                 return
+            if lacks_room(error):
+                raise
             raise StoreError(
                 f"{final}: the finished stage could not be put in its place ({error}). "
                 "Check the disk's space and permissions, then run the plan again."

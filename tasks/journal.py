@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from foodvision.files import telling_full_disk
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -33,11 +35,12 @@ class Journal:
         line = json.dumps(
             {"at": datetime.now(UTC).isoformat(), "event": event, **fields}, ensure_ascii=False
         )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if _is_torn(self.path) else "") + line + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        with telling_full_disk(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock, self.path.open("a", encoding="utf-8") as file:
+                file.write(("\n" if _is_torn(self.path) else "") + line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from flows.cli.app import app
-from foodvision.errors import FoodVisionError
+from foodvision.errors import FoodVisionError, ServerError
+from foodvision.files import free_bytes, full_disk, lacks_room
 from foodvision.home import Home
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["main"]
 _BAD_INPUT = 2
 _UNEXPECTED = 1
 _INTERRUPTED = 130
+_NEXT_TO_NOTHING = 1 << 18
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else _UNEXPECTED
     except FoodVisionError as error:
-        _say(str(error))
+        _say((_foreseen(error) if isinstance(error, ServerError) else None) or str(error))
         return _BAD_INPUT
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -46,12 +48,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         return 0
     except Exception as error:
+        if told := _foreseen(error):
+            _say(told)
+            return _BAD_INPUT
         _say(
             f"Something went wrong that FoodVision did not foresee: {type(error).__name__}: "
             f"{error}\n{_log(error)}"
         )
         return _UNEXPECTED
     return 0
+
+
+def _foreseen(error: Exception) -> str | None:
+    """Say what can happen to any command that keeps something: a full disk, a home out of reach."""
+    home = Home.current()
+    free = free_bytes(home.root)
+    # Where the disk is full, others fail in their own words: Prefect's server, for one.
+    if lacks_room(error) or (free is not None and free < _NEXT_TO_NOTHING):
+        return str(full_disk(home.root, error))
+    if isinstance(error, OSError) and home.spoils(error):
+        return str(home.unusable(error))
+    return None
 
 
 def _say(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import tables
-from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import fetch_all, print_work
 from flows.cli.rates import print_curves
 from flows.cli.tables import count
@@ -59,7 +59,7 @@ def explain(
 
     found = open_plan(plan, overrides or ())
     if fetch:
-        fetch_all(found, current_home())
+        fetch_all(found, usable_home())
     if schedule or picture:
         _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
         return

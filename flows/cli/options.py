@@ -42,3 +42,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 def current_home() -> Home:
     """Return the home that `--home` or the environment names."""
     return Home.current()
+
+
+def usable_home() -> Home:
+    """Return the current home, to keep something in.
+
+    Raises:
+        StoreError: nothing can be kept there.
+    """
+    home = current_home()
+    home.require_usable()
+    return home

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import tables
-from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import print_work
 from flows.cli.results import judge, leaderboard_columns, print_leaderboard
 
@@ -61,8 +61,7 @@ def run(
 
     open_plan(plan, overrides or ())  # a bad plan needs no server to say so
     wanted_workers(workers)
-    current_home().require_usable()
-    with local_server(current_home(), meanwhile=lambda: import_module("flows.grid")) as server:
+    with local_server(usable_home(), meanwhile=lambda: import_module("flows.grid")) as server:
         from flows.grid import run_plan
 
         if not quiet:

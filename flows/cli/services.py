@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import tables
-from flows.cli.options import HomeFolder, current_home
+from flows.cli.options import HomeFolder, current_home, usable_home
 
 if TYPE_CHECKING:
     from flows.server import ServerHandle
@@ -59,7 +59,7 @@ def serve(
     from flows.serving import ServeSettings, serve_here
 
     settings = ServeSettings(nightly_plan=plan, cron=cron, limit=limit)
-    serve_here(current_home(), settings, on_ready=lambda server: _announce(server, "Ctrl-C"))
+    serve_here(usable_home(), settings, on_ready=lambda server: _announce(server, "Ctrl-C"))
 
 
 def up(
@@ -80,7 +80,7 @@ def up(
     """
     from flows.serving import ServeSettings, bring_up, bring_up_detached
 
-    place = current_home()
+    place = usable_home()
     if detach:
         options = {"--cron": cron, "--limit": limit, "--port": port, "--home": place.root}
         given = [str(part) for pair in options.items() if pair[1] is not None for part in pair]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from flows.cli import tables
-from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, usable_home
 
 if TYPE_CHECKING:
     import typer
@@ -39,7 +39,7 @@ def show(
 
     found = open_plan(plan, overrides or ())
     with watching(quiet=as_json) as progress:
-        sheets = show_plan(found, current_home(), progress=progress)
+        sheets = show_plan(found, usable_home(), progress=progress)
     if as_json:
         tables.print_json([{**asdict(sheet), "picture": str(sheet.picture)} for sheet in sheets])
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import tables
-from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import fetch_all
 from flows.cli.tables import count
 
@@ -49,7 +49,7 @@ def summary(
 
     found = open_plan(plan, overrides or ())
     if fetch:
-        fetch_all(found, current_home())
+        fetch_all(found, usable_home())
     models = summarize_plan(found, current_home())
     if as_json:
         tables.print_json([model.to_json() for model in models])

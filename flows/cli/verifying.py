@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import tables
-from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home
+from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, usable_home
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,9 @@ def verify(
     from tasks.verifying import verify_plan
 
     found = open_plan(plan, overrides or ())
+    place = usable_home()
     with watching(quiet=quiet) as progress:
-        certificates = verify_plan(found, current_home(), cells=cells, seed=seed, progress=progress)
+        certificates = verify_plan(found, place, cells=cells, seed=seed, progress=progress)
     if as_json:
         tables.print_json([certificate.to_json() for certificate in certificates])
     else:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from foodvision.errors import StoreError
+from foodvision.errors import DiskFullError, StoreError
 from foodvision.hashing import digest
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Bank:
                 with path.open("r+b") as file:
                     os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
-            raise StoreError(
+            raise DiskFullError(
                 f"{self.kind} {self.recipe[:12]}: its rows need {size:,} bytes on the disk of "
                 f"{self.store.root}, which has {free:,} free ({error.strerror}). Make room "
                 "(`foodvision store gc`), or set FOODVISION_HOME to a larger disk."

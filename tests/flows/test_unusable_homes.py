@@ -44,6 +44,40 @@ def test_run_needs_a_usable_home(
     assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["explain", str(PLAN), "--fetch"],
+        ["summary", str(PLAN), "--fetch"],
+        ["show", str(PLAN)],
+        ["verify", str(PLAN)],
+        ["serve"],
+        ["up"],
+        ["up", "--detach"],
+        ["down"],
+    ],
+    ids=lambda command: " ".join(part for part in command if part != str(PLAN)),
+)
+@pytest.mark.parametrize("home", ["a file", "a file/home"])
+def test_every_command_that_keeps_something_says_so(
+    command: list[str], home: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a file").write_text("")
+    assert main([*command, "--home", str(tmp_path / home)]) == 2
+    said = capsys.readouterr()
+    assert f"a folder that can be written, but {tmp_path / home} is not: " in said.err
+    assert len(said.err.splitlines()) == 1
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    "command", [["store", "ls"], ["store", "gc", "--unreached"], ["validate", str(PLAN)]]
+)
+def test_looking_makes_no_home(command: list[str], tmp_path: Path) -> None:
+    assert main([*command, "--home", str(tmp_path / "home")]) == 0
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("obstacle", ["file", "full disk"])
 def test_the_unforeseen_is_told_once_where_no_log_can_be_written(
     tmp_path: Path,
