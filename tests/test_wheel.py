@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 READ_AT_RUN_TIME = [
     *ROOT.glob("plans/*.yaml"),
-    *ROOT.glob("warehouse/*/*.sql"),
+    *ROOT.glob("warehouse/**/*.sql"),
     *ROOT.glob("flows/*.yaml"),
 ]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from warehouse import statements
-from warehouse.database import query
+from warehouse.database import query, run_query
 from warehouse.errors import MissingWarehouseError, SchemaVersionError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    import duckdb
     import pyarrow as pa
 
 
@@ -182,6 +183,15 @@ class Run:
     device: str | None
 
 
+@dataclass(frozen=True)
+class Relation:
+    """A table or view: its name, what it says about itself, and the comment of each column."""
+
+    name: str
+    comment: str
+    columns: dict[str, str]
+
+
 _Record = TypeVar(
     "_Record", CurvePoint, Prediction, ClassMetric, Metrics, ReliabilityBin, Member, Run
 )
@@ -231,6 +241,15 @@ def members(path: Path, result_key: str) -> list[Member]:
 def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
     """Return every run, or those of one plan, the latest first."""
     return _read(path, "runs", Run, {"plan_name": plan_name})
+
+
+def relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:
+    """Return every table, then every view, by name; columns in their order."""
+    found: dict[str, Relation] = {}
+    for row in run_query(connection, statements.query_text("relations")).to_pylist():
+        relation = found.setdefault(row["name"], Relation(row["name"], row["comment"], {}))
+        relation.columns[row["column_name"]] = row["column_comment"]
+    return list(found.values())
 
 
 def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:

@@ -20,6 +20,26 @@ class Statement:
     sql: str
 
 
+@dataclass(frozen=True)
+class Question(Statement):
+    """One of the questions that people ask most; `name` is short, without its number.
+
+    Attributes:
+        number: place among the questions, from 1.
+        question: in words.
+        empty: what is so where the answer has no row; empty where it always has one.
+    """
+
+    number: int
+    question: str
+    empty: str
+
+    @property
+    def full_name(self) -> str:
+        """Return the name of its file, without `.sql`."""
+        return f"{self.number:02}_{self.name}"
+
+
 @cache
 def migrations() -> tuple[Statement, ...]:
     """Return every migration, the first version first."""
@@ -41,10 +61,35 @@ def query_text(name: str) -> str:
     return (files("warehouse") / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
 
-def _folder(name: str) -> tuple[Statement, ...]:
+@cache
+def questions() -> tuple[Question, ...]:
+    """Return every example question, by number."""
+    return tuple(_question(statement) for statement in _folder("queries", "questions"))
+
+
+def question(name: str) -> Question | None:
+    """Return the question of that name, number, or both; None where there is none."""
+    wanted = name.removesuffix(".sql").lower()
+    for each in questions():
+        if wanted in (each.name, each.full_name, str(each.number), f"{each.number:02}"):
+            return each
+    return None
+
+
+def _question(statement: Statement) -> Question:
+    number, _, name = statement.name.partition("_")
+    told = dict(
+        line.removeprefix("-- ").split(": ", maxsplit=1)
+        for line in statement.sql.splitlines()
+        if line.startswith(("-- question: ", "-- empty: "))
+    )
+    return Question(name, statement.sql, int(number), told["question"], told.get("empty", ""))
+
+
+def _folder(*path: str) -> tuple[Statement, ...]:
     found = [
         Statement(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8"))
-        for entry in (files("warehouse") / name).iterdir()
+        for entry in files("warehouse").joinpath(*path).iterdir()
         if entry.name.endswith(".sql")
     ]
     return tuple(sorted(found, key=lambda statement: statement.name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.cli import (
+    asking,
     explaining,
     house,
     plans,
@@ -38,5 +39,6 @@ showing.register(app)
 running.register(app)
 verifying.register(app)
 results.register(app)
+asking.register(app)
 services.register(app)
 house.register(app)

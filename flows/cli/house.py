@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the groups."""
     for name, text, commands in (
         ("store", "The finished stages.", (("ls", ls), ("verify", verify), ("gc", gc))),
-        ("warehouse", "The DuckDB file of results.", (("rebuild", rebuild),)),
+        ("warehouse", "The DuckDB file of results.", (("rebuild", rebuild), ("export", export))),
         ("models", "The saved models.", (("ls", ls_models),)),
     ):
         group = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
@@ -58,6 +58,13 @@ _EXAMPLES = {
     ),
     "warehouse rebuild": (
         "\b\nExample:\n  $ foodvision warehouse rebuild\n  3 runs loaded from their journals"
+    ),
+    "warehouse export": (
+        "\b\nExample:\n"
+        "  $ foodvision warehouse export results\n"
+        "  Table              Rows  File\n"
+        "  cell_runs             8  results/cell_runs.parquet\n"
+        "  cells                 8  results/cells.parquet"
     ),
     "models ls": (
         "\b\nExample:\n"
@@ -175,6 +182,26 @@ def rebuild(home: HomeFolder = None) -> None:  # noqa: ARG001
     from tasks.loading import rebuild as rebuild_warehouse
 
     tables.say(f"{rebuild_warehouse(current_home())} runs loaded from their journals")
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the files go.")],
+    home: HomeFolder = None,  # noqa: ARG001
+    as_json: AsJson = False,
+) -> None:
+    """Write every table and view of the warehouse as a Parquet file, comments included."""
+    from tasks.exporting import export as export_warehouse
+
+    rows = [
+        {"table": each.name, "rows": each.rows, "path": str(each.path)}
+        for each in export_warehouse(current_home(), folder)
+    ]
+    columns = (
+        tables.Column("Table", "table"),
+        tables.Column("Rows", "rows", tables.number, is_number=True),
+        tables.Column("File", "path"),
+    )
+    tables.print_rows(rows, columns, as_json=as_json, empty="")
 
 
 def ls_models(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001

@@ -1,4 +1,4 @@
-"""Commands about what runs found: rank, best, sql, predict."""
+"""Commands about what runs found: rank, best, predict."""
 
 from __future__ import annotations
 
@@ -96,14 +96,6 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=(
             "\b\nExample:\n"
-            '  $ foodvision sql "select max(test_accuracy) as best from leaderboard"\n'
-            "                best\n"
-            "  0.9711751662971175"
-        )
-    )(sql)
-    app.command(
-        epilog=(
-            "\b\nExample:\n"
             "  $ foodvision predict sushi.jpg\n"
             "  Image      Class  Probability\n"
             "  sushi.jpg  sushi       0.9713"
@@ -170,23 +162,6 @@ def best(
     tables.say(f"model: {row['model_path'] or 'not saved'}")
     for path in pictures:
         tables.say(f"picture: {path}")
-
-
-def sql(
-    query: Annotated[str, typer.Argument(metavar="SQL", help="One statement that reads.")],
-    home: HomeFolder = None,  # noqa: ARG001 - read by its callback
-    as_json: AsJson = False,
-) -> None:
-    """Ask the warehouse, read-only. `show tables` and `describe leaderboard` tell the names."""
-    import warehouse
-
-    with _translated():
-        found = warehouse.query(current_home().warehouse, query)
-    columns = [
-        tables.Column(field.name, field.name, is_number=_is_number(field.type))
-        for field in found.schema
-    ]
-    tables.print_rows(found.to_pylist(), columns, as_json=as_json, empty="No rows.")
 
 
 def predict(
@@ -314,7 +289,7 @@ def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]
         return _leaderboard(found), found.rank.by.value
     from warehouse.ranking import rank as rank_warehouse
 
-    with _translated():
+    with translated():
         return rank_warehouse(current_home().warehouse), "test.accuracy"
 
 
@@ -416,7 +391,7 @@ def _details(result_key: str) -> _Details:
     from warehouse import reading
 
     path = current_home().warehouse
-    with _translated():
+    with translated():
         return _Details(
             reading.metrics(path, result_key),
             reading.class_metrics(path, result_key),
@@ -496,16 +471,11 @@ def _draw(answers: PhotoAnswers, path: Path) -> Path | None:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Let what goes wrong in the warehouse be an error of ours."""
     import warehouse
 
     try:
         yield
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind))

@@ -55,8 +55,13 @@ def print_rows(
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; what JSON has no word for becomes text, NaN becomes null."""
-    say(json.dumps(_plain_value(value), ensure_ascii=False, indent=2, default=str))
+    """Print a value as JSON; see `to_json`."""
+    say(to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON; what JSON has no word for becomes text, NaN becomes null."""
+    return json.dumps(_plain_value(value), ensure_ascii=False, indent=2, default=str)
 
 
 def say(text: str) -> None:

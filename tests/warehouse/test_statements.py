@@ -25,12 +25,14 @@ def _sha256(text: str) -> str:
 
 
 def test_there_are_sql_files_of_each_kind() -> None:
-    assert {path.parent.name for path in FILES} == {"migrations", "views", "queries"}
+    assert {path.parent.name for path in FILES} == {"migrations", "views", "queries", "questions"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_a_file_states_its_grain_first_and_has_lower_case_keywords(path: Path) -> None:
     lines = path.read_text().splitlines()
+    if path.parent.name == "questions":
+        assert re.fullmatch(r"-- question: [A-Z].*\?", lines.pop(0))
     assert re.fullmatch(r"-- grain: one row\b.*", lines[0])
     code = "\n".join(line.partition("--")[0] for line in lines)
     code = re.sub(r"'[^']*'", "''", code)
