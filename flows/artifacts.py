@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,6 +13,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 
 from foodvision.report.tables import markdown_table
 
@@ -58,15 +61,33 @@ def show_work(plan_name: str, *, naive: Tally, predicted: Tally, counted: Tally 
     )
 
 
-def show_leaderboard(plan_name: str, rows: Sequence[Mapping[str, Any]], *, by: str) -> None:
-    """Show the ranking as a table; what it is ranked by stands behind the label."""
-    metric = {"seconds": "seconds_alone", "params": "params_total"}.get(by, by.replace(".", "_"))
-    columns = dict.fromkeys((*_COLUMNS[:2], metric, *_COLUMNS[2:]))
-    create_table_artifact(
-        table=[{column: _cell(row[column]) for column in columns} for row in rows],
-        key=f"{_slug(plan_name)}-leaderboard",
-        description=f"Ranking of {plan_name} by {by}",
-    )
+class LeaderboardArtifact:
+    """The ranking as a table on the flow run's page: the cells so far, in the end all of them."""
+
+    def __init__(self, plan_name: str, *, by: str) -> None:
+        self._plan_name = plan_name
+        self._by = by
+        self._id: UUID | None = None
+
+    def show(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Show the ranking in place of the one before; its metric stands behind the label."""
+        by = self._by
+        metric = {"seconds": "seconds_alone", "params": "params_total"}.get(
+            by, by.replace(".", "_")
+        )
+        columns = dict.fromkeys((*_COLUMNS[:2], metric, *_COLUMNS[2:]))
+        table = [{column: _cell(row[column]) for column in columns} for row in rows]
+        unfinished = sum(row["status"] == "pending" for row in rows)
+        so_far = f", {len(rows) - unfinished} of {len(rows)} so far" if unfinished else ""
+        words = f"Ranking of {self._plan_name} by {by}{so_far}"
+        if self._id is None:
+            key = f"{_slug(self._plan_name)}-leaderboard"
+            created = create_table_artifact(table=table, key=key, description=words)
+            self._id = created if isinstance(created, UUID) else None
+            return
+        update = ArtifactUpdate(data=json.dumps(table), description=words)
+        with get_client(sync_client=True) as client:
+            client.update_artifact(self._id, update)
 
 
 def show_pictures(plan_name: str, pictures: Mapping[str, Path]) -> None:

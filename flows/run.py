@@ -13,7 +13,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from flows.artifacts import ProgressArtifact, show_leaderboard, show_pictures, show_work
+from flows.artifacts import LeaderboardArtifact, ProgressArtifact, show_pictures, show_work
+from flows.live import Live
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import CompiledCell, Graph, Span, compile_cells
@@ -31,7 +32,7 @@ from tasks.loading import load_run
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import do_step, report_hits, start_compute
-from tasks.publishing import Publisher
+from tasks.publishing import Publisher, training_status
 from tasks.ranking import rank_cells
 from tasks.reach import REACH_LOCK
 from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
@@ -39,7 +40,7 @@ from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -131,6 +132,8 @@ class Run:
         self._journal_path = home.journals / f"{stamp}-{run_id}.jsonl"
         self.journal = Journal(self._journal_path)
         self.ledger = Ledger(self.journal)
+        self._board = LeaderboardArtifact(plan.name, by=plan.rank.by.value)
+        self._live = Live(plan, self.cells, home, self.journal, board=self._board)
 
     def execute(self, *, refresh: bool) -> RunOutcome:
         """Run the plan.
@@ -165,7 +168,7 @@ class Run:
         leaderboard = self._load()
         if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
             leaderboard = self._load()
-        show_leaderboard(self.plan.name, leaderboard, by=self.plan.rank.by.value)
+        self._board.show(leaderboard)
         pictures = self._draw(leaderboard)
         show_work(
             self.plan.name,
@@ -269,6 +272,7 @@ class Run:
             ready = self._ready(graph, work) - done
             done.update(ready)
             bar.advance(len(ready))
+            self._live.settled(ready, partial(self._outcomes, graph, work))
 
         run_groups(
             groups,
@@ -285,6 +289,19 @@ class Run:
             for compiled in graph.cells
             if settled.issuperset(work.waiting[compiled.cell.cell_id])
         }
+
+    def _outcomes(
+        self, graph: Graph, work: Work, cell_ids: Collection[str]
+    ) -> list[dict[str, Any]]:
+        """Return id, status and error of cells whose jobs have all ended."""
+        found = []
+        for compiled in graph.cells:
+            cell_id = compiled.cell.cell_id
+            if cell_id in cell_ids:
+                error = self.ledger.failure(work.waiting[cell_id])
+                status = training_status(self.store, compiled) if error is None else "failed"
+                found.append({"cell_id": cell_id, "status": status, "error": error})
+        return found
 
     def _fit_memory(self, work: Work, facts: LibraryFacts) -> bool:
         """Halve the micro-batch of what did not fit; return whether anything is to be tried again.

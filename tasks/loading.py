@@ -16,8 +16,10 @@ from warehouse.reading import known_results, runs
 
 logger = logging.getLogger(__name__)
 
+_RUNNING_TIMEOUT_SECONDS = 0.5  # a run does not wait for others to tell how far it is
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from foodvision.home import Home
@@ -37,6 +39,41 @@ def load_run(journal: Path, home: Home) -> None:
         warehouse.load(home.warehouse, _collect(paths, home, known=set(known)).tables())
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
+
+
+class RunningLoad:
+    """Loads a run while it goes on, as often as asked: each time the cells that are new."""
+
+    def __init__(self, journal: Path, home: Home) -> None:
+        """Prepare loading.
+
+        Args:
+            journal: of the run.
+            home: of the run.
+        """
+        self._journal = journal
+        self._home = home
+        self._known: set[str] | None = None
+
+    def load(self, cells: Collection[str]) -> None:
+        """Load what the journal says of these cells; the first time, of every cell.
+
+        Raises:
+            WarehouseError: another loader is at work just now, or it cannot be loaded at all.
+        """
+        store, path = Store(self._home.store), self._home.warehouse
+        try:
+            known = set(known_results(path)) if self._known is None else self._known
+            records = run_records(
+                read_journal(self._journal),
+                store,
+                known_results=known,
+                cells=None if self._known is None else cells,
+            )
+            warehouse.load(path, records.tables(), timeout_seconds=_RUNNING_TIMEOUT_SECONDS)
+        except warehouse.WarehouseError as error:
+            raise WarehouseError(str(error)) from error
+        self._known = known | {row["result_key"] for row in records.rows["metrics"]}
 
 
 def load_certificates(journal: Path, home: Home) -> None:

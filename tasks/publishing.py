@@ -81,8 +81,7 @@ class Publisher:
 
     def status(self, compiled: CompiledCell) -> str:
         """Return `completed` or `diverged`."""
-        notes = self.store.get("train", compiled.final).notes
-        return "diverged" if notes["diverged"] else "completed"
+        return training_status(self.store, compiled)
 
     # -- models -------------------------------------------------------------------------------
 
@@ -212,6 +211,12 @@ class Publisher:
         size, channels = int(phase.transform["size"]), int(phase.transform["channels"])
         example = torch.zeros(1, channels, size, size, device=self._site.device)
         write_graph(folder, model.module, example)
+
+
+def training_status(store: Store, compiled: CompiledCell) -> str:
+    """Return what became of a finished training: `completed` or `diverged`."""
+    notes = store.get("train", compiled.final).notes
+    return "diverged" if notes["diverged"] else "completed"
 
 
 def _file_name(label: str) -> str:

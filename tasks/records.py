@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,11 @@ class Records:
 
 
 def run_records(
-    events: Sequence[Event], store: Store, *, known_results: Iterable[str] = ()
+    events: Sequence[Event],
+    store: Store,
+    *,
+    known_results: Iterable[str] = (),
+    cells: Collection[str] | None = None,
 ) -> Records:
     """Return the rows of one run.
 
@@ -70,6 +74,7 @@ def run_records(
         events: the run's journal.
         store: where its stages lie.
         known_results: result keys whose rows (epochs, predictions, metrics) are loaded already.
+        cells: leave out all others, and what is made of cells; None: all that the plan has.
     """
     records = Records()
     if not events:
@@ -82,8 +87,9 @@ def run_records(
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
     known = set(known_results)
-    cell_runs = _add_cells(records, events, reader, known=known)
-    _add_composites(records, events, reader, cell_runs, known=known)
+    cell_runs = _add_cells(records, events, reader, known=known, only=cells)
+    if cells is None:
+        _add_composites(records, events, reader, cell_runs, known=known)
     return records
 
 
@@ -108,6 +114,21 @@ def chain_epochs(store: Store, final: str) -> list[tuple[str, Row]]:
         rows = held + rows
         key = notes["parent"]
     return rows
+
+
+def cell_outcomes(events: Sequence[Event]) -> dict[str, Event]:
+    """Return the last word on each cell, and on what is made of cells, by id.
+
+    `settled` tells of many cells while the run goes on, `cell` of one at its end.
+    """
+    found: dict[str, Event] = {}
+    for event in events:
+        if event["event"] == "settled":
+            for cell in event["cells"]:
+                found[cell["cell_id"]] = {"at": event["at"], "model_path": None, **cell}
+        elif event["event"] == "cell":
+            found[event["cell_id"]] = event
+    return found
 
 
 def latest(events: Sequence[Event], name: str) -> Event | None:
@@ -173,9 +194,9 @@ def _add_run(records: Records, events: Sequence[Event]) -> None:
     )
     cells = {cell["cell_id"] for cell in started["plan_cells"]}
     failed = {
-        event["cell_id"]
-        for event in events
-        if event["event"] == "cell" and event["status"] == "failed" and event["cell_id"] in cells
+        cell_id
+        for cell_id, outcome in cell_outcomes(events).items()
+        if outcome["status"] == "failed" and cell_id in cells
     }
     records.add(
         "runs",
@@ -254,16 +275,23 @@ def _touched_images(tally: Mapping[str, int]) -> int:
 
 
 def _add_cells(
-    records: Records, events: Sequence[Event], reader: _ResultReader, *, known: set[str]
+    records: Records,
+    events: Sequence[Event],
+    reader: _ResultReader,
+    *,
+    known: set[str],
+    only: Collection[str] | None,
 ) -> dict[str, Row]:
     """Add what a run found of each cell; return its row among the runs of cells, by id."""
     started, compiled = events[0], latest(events, "compiled")
     cell_runs: dict[str, Row] = {}
-    outcomes = {event["cell_id"]: event for event in events if event["event"] == "cell"}
+    outcomes = cell_outcomes(events)
     paid = _seconds_paid(events)
     plans = {cell["cell_id"]: cell for cell in (compiled["cells"] if compiled else ())}
     for cell in started["plan_cells"]:
         cell_id = cell["cell_id"]
+        if only is not None and cell_id not in only:
+            continue
         records.add("cells", _cell_row(cell))
         row = _cell_run_row(started, cell, outcomes.get(cell_id))
         plan = plans.get(cell_id)
@@ -294,7 +322,7 @@ def _add_composites(
     known: set[str],
 ) -> None:
     started, compiled = events[0], latest(events, "compiled")
-    outcomes = {event["cell_id"]: event for event in events if event["event"] == "cell"}
+    outcomes = cell_outcomes(events)
     paid = _seconds_paid(events)
     cells = {row["cell_id"]: row for row in records.rows["cells"]}
     made = {each["cell_id"]: each for each in (compiled or {}).get("composites", ())}

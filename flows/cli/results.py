@@ -46,6 +46,7 @@ _RANKED_BY = {
 }
 _GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
 _FINISHED = "completed"
+_WAITING = "pending"
 _SIGNS = {"tied": "≈", "better": "<"}
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
@@ -109,12 +110,19 @@ def rank(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Print the leaderboard, best first; of one plan, say which cells tie with the best."""
+    """Print the leaderboard, best first; of one plan, say which cells tie with the best.
+
+    While a plan runs, these are the cells that have finished so far.
+    """
     rows, by = _ranked(plan, overrides or ())
     judged = None if plan is None else judge(rows, by)
+    running = _running(rows)
     if as_json:
         tables.print_json([row | (judged.columns(row) if judged else {}) for row in rows])
+        for note in _running_notes(running, rows):
+            typer.echo(note, err=True)
         return
+    rows, unfinished = _without_unfinished(rows, running), rows
     columns = leaderboard_columns(by, rows)
     if plan is None:
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
@@ -122,6 +130,8 @@ def rank(
     for row in rows:
         if row["status"] != _FINISHED:
             tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
+    for note in _running_notes(running, unfinished):
+        tables.say(note)
 
 
 def best(
@@ -280,6 +290,36 @@ def print_leaderboard(
 def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
     """Return the leaderboard of a plan (file or name) or of all plans, best first."""
     return _ranked(plan, overrides)[0]
+
+
+def _running(rows: Sequence[Row]) -> list[reading.Run]:
+    """Return the runs that rows of a leaderboard come from and that still go on."""
+    from flows.crashes import living_runs
+    from warehouse import reading
+
+    home = current_home()
+    with translated():
+        known = reading.runs(home.warehouse)
+    alive = {row["run_id"] for row in rows} & set(living_runs(home))
+    return [run for run in known if run.status == "running" and run.run_id in alive]
+
+
+def _without_unfinished(rows: Sequence[Row], running: Sequence[reading.Run]) -> list[Row]:
+    """Return the rows without the cells that a run is still to come to."""
+    waited_for = {run.run_id for run in running}
+    return [row for row in rows if row["status"] != _WAITING or row["run_id"] not in waited_for]
+
+
+def _running_notes(running: Sequence[reading.Run], rows: Sequence[Row]) -> list[str]:
+    """Return a sentence about each run that goes on."""
+    notes = []
+    for run in running:
+        to_come = sum(row["run_id"] == run.run_id and row["status"] == _WAITING for row in rows)
+        notes.append(
+            f"{run.plan_name} is running (since {run.started_at:%Y-%m-%d %H:%M} UTC): "
+            f"{run.cells - to_come} of {run.cells} cells have finished so far"
+        )
+    return notes
 
 
 def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]:

@@ -7,6 +7,10 @@ from runs
 inner join plans using (plan_id)
 where
     (runs.plan_name = $plan_name or $plan_name is null)
-    and runs.cells > runs.cells_failed
+    and exists (
+        select 1
+        from cell_runs
+        where cell_runs.run_id = runs.run_id and cell_runs.status = 'completed'
+    )
 order by runs.started_at desc, runs.run_id
 limit 1
