@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 import pyarrow.parquet as pq
 import pytest
+from nbclient import NotebookClient
 
 import warehouse
 from flows.cli import main
 from flows.grid import run_plan
 from foodvision.home import Home
 from foodvision.progress import SILENT
+from tests.flows.conftest import ROOT
 from warehouse import statements
 
 if TYPE_CHECKING:
@@ -51,6 +55,7 @@ rank: {by: valid.accuracy, then: valid.loss}
 save: none
 """
 QUESTIONS = statements.questions()
+NOTEBOOK = ROOT / "docs" / "explore.ipynb"
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +255,27 @@ def test_an_export_needs_a_folder_and_a_warehouse(
     assert main(["warehouse", "export", str(tmp_path / "folder")]) == 2
     assert "nothing has run yet" in capsys.readouterr().err
     assert not (tmp_path / "folder").exists()
+
+
+def test_the_notebook_is_committed_clean() -> None:
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(code) > 5
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert not re.search(r"/home/|/Users/|/work/|/tmp/|[A-Z]:\\\\", json.dumps(notebook))
+
+
+def test_the_notebook_runs_on_this_warehouse(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOODVISION_HOME", str(home.root))
+    for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    place = {"metadata": {"path": str(NOTEBOOK.parent)}}
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    kinds = [kind for output in outputs for kind in output.get("data", {})]
+    assert kinds.count("image/png") == 3
+    assert "leaderboard" in outputs[0]["data"]["text/plain"]
+    assert not any(output.get("name") == "stderr" for output in outputs)
