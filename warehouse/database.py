@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from warehouse import migrations
 from warehouse.errors import (
@@ -21,11 +22,14 @@ from warehouse.errors import (
     QueryError,
     WarehouseError,
 )
+from warehouse.lock import say_once
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+PATIENCE_SECONDS = 5.0
+_WAIT_SECONDS = 0.1
 _ATTACHED = "warehouse"
 # What a person may ask. PIVOT is what DuckDB calls a statement of many parts.
 _ALLOWED = frozenset(
@@ -144,6 +148,22 @@ def _open_published(path: Path) -> duckdb.DuckDBPyConnection:
             f"nothing has run yet: there is no warehouse at {path}. Run a plan first: "
             "`foodvision run PLAN`."
         )
+    attempts = Retrying(
+        retry=retry_if_exception_type(LockedWarehouseError),
+        wait=wait_fixed(_WAIT_SECONDS),
+        stop=stop_after_delay(PATIENCE_SECONDS),
+        before_sleep=say_once(
+            lambda: (
+                f"another program has {path} open for writing; waiting for it for up to "
+                f"{PATIENCE_SECONDS:g} s"
+            )
+        ),
+        reraise=True,
+    )
+    return attempts(_open_attached, path)
+
+
+def _open_attached(path: Path) -> duckdb.DuckDBPyConnection:
     # Attached to a connection of its own and not opened by name: DuckDB keeps one instance per
     # name and process, so that a second reader would see the file that an earlier one still holds.
     connection = duckdb.connect(":memory:")
@@ -183,8 +203,9 @@ def _open_error(error: duckdb.Error, path: Path) -> WarehouseError:
     message = str(error).lower()
     if any(words in message for words in _LOCK_WORDS):
         return LockedWarehouseError(
-            f"{path} is read while nobody else writes to it, but another program has it open for "
-            f"writing: {_sentence(error)}. Close that program (only FoodVision writes there)."
+            f"{path} is read while nobody else writes to it, but for {PATIENCE_SECONDS:g} s "
+            f"another program has had it open for writing: {_sentence(error)}. Close that program "
+            "(only FoodVision writes there), and ask again."
         )
     if "permission denied" in message:
         return WarehouseError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from contextlib import contextmanager
@@ -16,11 +17,16 @@ from tenacity.wait import wait_random_exponential
 from warehouse.errors import LockedWarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tenacity import RetryCallState
+
+logger = logging.getLogger(__name__)
 
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 0.5
+_QUIET_SECONDS = 1.0
 
 
 @contextmanager
@@ -48,11 +54,30 @@ def only_loader(path: Path, *, timeout_seconds: float) -> Iterator[None]:
         lock.release()
 
 
+def say_once(words: Callable[[], str]) -> Callable[[RetryCallState], None]:
+    """Return what tenacity calls before it sleeps: tells people why nothing happens, once."""
+    is_said = False
+
+    def say(state: RetryCallState) -> None:
+        nonlocal is_said
+        if not is_said and (state.seconds_since_start or 0) >= _QUIET_SECONDS:
+            is_said = True
+            logger.warning("%s", words())
+
+    return say
+
+
 def _acquire(lock: filelock.BaseFileLock, path: Path, holder: Path, timeout_seconds: float) -> None:
     attempts = Retrying(
         retry=retry_if_exception_type(filelock.Timeout),
         wait=wait_random_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS),
         stop=stop_after_delay(timeout_seconds),
+        before_sleep=say_once(
+            lambda: (
+                f"{_named(holder)} is loading {path}; waiting for it for up to "
+                f"{timeout_seconds:g} s"
+            )
+        ),
     )
     try:
         attempts(lock.acquire, blocking=False)

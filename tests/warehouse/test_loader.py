@@ -14,7 +14,7 @@ import pyarrow.feather as feather
 import pytest
 
 import warehouse
-from warehouse import loader
+from warehouse import database, loader, lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -303,24 +303,48 @@ def test_a_damaged_file_is_refused_until_it_is_rebuilt(path: Path, everything: T
     assert _count(path, "epochs") == 1
 
 
-def test_a_file_that_somebody_writes_to_by_hand_is_not_replaced(
-    path: Path, everything: Tables, process: Callable[..., Any]
-) -> None:
-    warehouse.load(path, everything)
-    script = """
+WRITER = """
 import sys, duckdb
 connection = duckdb.connect(sys.argv[1])
 connection.execute("create table mine as select 1 as x")
 print("open", flush=True)
 sys.stdin.readline()
 """
-    with process(script, path) as other:
+
+
+def test_a_file_that_somebody_writes_to_by_hand_is_not_replaced(
+    path: Path,
+    everything: Tables,
+    process: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(database, "PATIENCE_SECONDS", 0.2)
+    warehouse.load(path, everything)
+    with process(WRITER, path) as other:
         assert other.stdout.readline() == "open\n"
         for act in (warehouse.load, warehouse.rebuild):
             with pytest.raises(warehouse.LockedWarehouseError, match="another program has opened"):
                 act(path, everything)
-        with pytest.raises(warehouse.LockedWarehouseError, match="Close that program"):
+        expected = rf"for 0\.2 s another program .*PID {other.pid}.*Close that program"
+        with pytest.raises(warehouse.LockedWarehouseError, match=expected):
             warehouse.query(path, "select 1")
+
+
+def test_a_reader_waits_for_a_writer_to_end(
+    path: Path,
+    everything: Tables,
+    process: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(lock, "_QUIET_SECONDS", 0.0)
+    warehouse.load(path, everything)
+    with process(WRITER, path) as other:
+        assert other.stdout.readline() == "open\n"
+        threading.Timer(0.5, other.kill).start()
+        assert warehouse.query(path, "select count(*) as n from epochs").to_pylist() == [{"n": 1}]
+    (told,) = caplog.messages
+    assert told.endswith("open for writing; waiting for it for up to 5 s")
 
 
 # Rebuilding.
@@ -418,8 +442,13 @@ def test_what_a_killed_loader_left_is_no_part_of_a_rebuild(
 
 
 def test_waiting_ends_with_the_name_of_who_holds_the_lock(
-    path: Path, rows: Rows, process: Callable[..., Any]
+    path: Path,
+    rows: Rows,
+    process: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(lock, "_QUIET_SECONDS", 0.0)
     more = path.with_name("more.feather")
     feather.write_feather(rows("epochs"), more)
     with process(_stopped_loader("database", "publish", False), path, more) as holder:
@@ -427,6 +456,9 @@ def test_waiting_ends_with_the_name_of_who_holds_the_lock(
         expected = rf"for 0\.2 s process {holder.pid} on \S+ \(since 20.*the lock dies with it"
         with pytest.raises(warehouse.LockedWarehouseError, match=expected):
             warehouse.load(path, {}, timeout_seconds=0.2)
+    (told,) = caplog.messages
+    assert told.startswith(f"process {holder.pid} on ")
+    assert told.endswith(f" is loading {path}; waiting for it for up to 0.2 s")
     warehouse.load(path, {}, timeout_seconds=0.2)
 
 
