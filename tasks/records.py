@@ -86,6 +86,8 @@ def run_records(
             _add_dataset(records, reader.dataset(event["key"]), event)
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
+    if cells is None:
+        _add_found_stages(records, events)
     known = set(known_results)
     cell_runs = _add_cells(records, events, reader, known=known, only=cells)
     if cells is None:
@@ -267,6 +269,17 @@ def _add_stage(records: Records, run_id: str, event: Event) -> None:
             "error": event["error"],
         },
     )
+
+
+def _add_found_stages(records: Records, events: Sequence[Event]) -> None:
+    """Add the stages that the store held when the run began."""
+    compiled = next((event for event in events if event["event"] == "compiled"), None)
+    computed = {(row["kind"], row["stage_key"]) for row in records.rows["stages"]}
+    for kind, key in compiled["hits"] if compiled else ():
+        if (kind, key) not in computed:
+            found = {"key": key, "kind": kind, "label": None, "is_hit": True, "seconds": 0.0}
+            nothing = {"peak_memory_bytes": None, "error": None}
+            _add_stage(records, events[0]["run_id"], found | nothing)
 
 
 def _touched_images(tally: Mapping[str, int]) -> int:

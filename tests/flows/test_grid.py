@@ -219,6 +219,8 @@ def test_unchanged_plan_runs_nothing_and_never_imports_torch(
     assert ran.stdout.split() == ["0", "8", "False"]
     last = read_journal(list(journals(home.journals))[-1])
     assert [event["event"] for event in last].count("stage") == 0
+    both = "select stages_found as found, stages_computed as made from savings order by started_at"
+    assert rows(home, both) == [{"found": 0, "made": 5}, {"found": 8, "made": 0}]
 
 
 def test_renamed_plan_and_labels_find_their_results(
