@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import warehouse
+from warehouse import ranking
 
 from .conftest import START
 
@@ -444,3 +446,82 @@ def test_leaderboard_shows_metrics_of_the_test_split(
         "select test_f1_macro, temperature from leaderboard order by position",
     )
     assert [tuple(row.values()) for row in found] == [(0.25, 1.5), (None, None)]
+
+
+def test_the_champion_of_a_run_is_the_first_of_its_ranking(
+    answer: Callable[[Tables, str], list[Row]], path: Path, rows: Rows
+) -> None:
+    draw = random.Random(7)
+    metrics = list(ranking.METRICS)
+    plans, runs, cells, cell_runs = [], [], {}, []
+    for number, by in enumerate(metrics * 3):
+        then = draw.choice([*metrics, None])
+        name = f"plan {number}"
+        rank = json.dumps({"rank": {"by": by, "then": then}})
+        plans.append({"plan_id": name, "plan_name": name, "plan_json": rank})
+        runs.append({"run_id": name, "plan_id": name, "plan_name": name})
+        for place in range(9):
+            seed, recipe = place % 3, draw.randrange(4)
+            cell = f"{number}: cell {place}"
+            cells[cell] = {
+                "cell_id": cell,
+                "seed": seed,
+                "settings_json": json.dumps({"recipe": f"{number} {recipe}", "seed": seed}),
+            }
+            figures = {
+                f"{part}_{kind}": draw.choice([None, 0.25, 0.5, 0.75])
+                for part in ("train", "valid", "test")
+                for kind in ("loss", "accuracy")
+            }
+            figures["test_loss"] = draw.choice([0.5, 0.25, math.nan, math.inf])
+            status = draw.choice(["completed", "completed", "completed", "failed"])
+            cell_runs.append(
+                {"run_id": name, "plan_id": name, "plan_name": name, "cell_id": cell}
+                | {"position": place, "label": cell, "status": status, "result_key": f"of {cell}"}
+                | {"seconds_alone": draw.choice([1.0, 2.0]), "params_total": draw.choice([9, 99])}
+                | {"params_trainable": 1}
+                | figures
+            )
+    tables = {
+        "plans": rows("plans", *plans),
+        "runs": rows("runs", *runs),
+        "cells": rows("cells", *cells.values()),
+        "cell_runs": rows("cell_runs", *cell_runs),
+    }
+    found = {row["plan_name"]: row for row in answer(tables, "from champions")}
+    for plan in plans:
+        wanted = json.loads(plan["plan_json"])["rank"]
+        first, *_ = ranking.rank(path, plan_name=plan["plan_name"], **wanted)
+        champion = found.get(plan["plan_name"])
+        assert (champion is None) == (first["rank"] is None)
+        if champion:
+            assert champion["ranked_by"] == wanted["by"]
+            for name in ("cell_id", "label", "kind", "result_key", "seeds", "test_accuracy"):
+                assert champion[name] == first[name], (wanted, name)
+            assert champion["value"] == pytest.approx(first["mean"], abs=1e-12)
+    assert len(found) > len(plans) // 2
+
+
+def test_a_champion_is_new_where_the_run_before_had_another(
+    answer: Callable[[Tables, str], list[Row]], rows: Rows
+) -> None:
+    results = ["a", "a", "b", "a"]
+    tables = {
+        "plans": rows("plans", {"plan_json": '{"rank": {"by": "test.accuracy"}}'}),
+        "cells": rows("cells"),
+        "runs": rows(
+            "runs",
+            *({"run_id": f"run {n}", "started_at": _at(n)} for n in range(4)),
+            {"run_id": "nothing completed", "started_at": _at(9)},
+        ),
+        "cell_runs": rows(
+            "cell_runs",
+            *(
+                {"run_id": f"run {n}", "result_key": key, "test_accuracy": 0.5}
+                for n, key in enumerate(results)
+            ),
+            {"run_id": "nothing completed", "status": "failed"},
+        ),
+    }
+    found = answer(tables, "select is_new from champions order by started_at")
+    assert [row["is_new"] for row in found] == [True, False, True, True]
