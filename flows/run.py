@@ -17,7 +17,7 @@ from flows.artifacts import LeaderboardArtifact, ProgressArtifact, show_pictures
 from flows.live import Live
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
-from foodvision.plan.graph import CompiledCell, Graph, Span, compile_cells
+from foodvision.plan.graph import CompiledCell, Graph, Phase, Span, compile_cells
 from foodvision.plan.labels import span_label
 from foodvision.plan.lint import lint
 from foodvision.plan.work import Tally, Work, plan_work
@@ -198,8 +198,12 @@ class Run:
             facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
             graph = compile_cells(self.cells, facts, self.composites)
             with self.store.lock(REACH_LOCK):
-                limit = self.plan.limits.features_bytes
-                work = plan_work(graph, StoreFinished(self.store), features_bytes=limit)
+                work = plan_work(
+                    graph,
+                    StoreFinished(self.store),
+                    features_bytes=self.plan.limits.features_bytes,
+                    latency=self.plan.evaluate.latency,
+                )
                 if not set_damaged_aside(work, self.store, self.home):
                     self._note_compiled(graph, work, devices=facts.device_names)
                     return graph, work, facts
@@ -244,15 +248,11 @@ class Run:
             report_hits(len(work.hits))
         if work.is_empty:
             return
-        phases = [
-            phase
-            for compiled in graph.cells
-            if work.waiting[compiled.cell.cell_id]
-            for phase in compiled.chain.phases
-        ]
+        running = _running(graph, work)
+        phases = running + [job.compiled.voices[0].compiled.phase for job in work.combining]
         with self._runner([devices(phase.settings) for phase in phases]) as runner:
             warn_of_crowd(runner.workers(("cpu",)), max(p.settings.threads for p in phases))
-            check_weights(phases, runner, devices)
+            check_weights(running, runner, devices)
             most = max(runner.workers(devices(phase.settings)) for phase in phases)
             self._do(plan_tasks(graph, work, devices=devices, workers=most), graph, work, runner)
 
@@ -485,6 +485,18 @@ class Run:
             logger.warning("%s", warning)
 
 
+def _running(graph: Graph, work: Work) -> list[Phase]:
+    """Return the phases whose models run: to train, to score, to look in a view, to be measured."""
+    waiting = [
+        phase
+        for compiled in graph.cells
+        if work.waiting[compiled.cell.cell_id]
+        for phase in compiled.chain.phases
+    ]
+    looking = [job.score.compiled.phase for job in work.views]
+    return waiting + looking + [job.stage.phase for job in work.measuring]
+
+
 def _digests_by_split(dataset: Dataset) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {"train": [], "test": []}
     columns = (dataset.table.column(name).to_pylist() for name in ("split", "sha256"))
@@ -561,6 +573,7 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
         "params_total": architecture.params_total,
         "params_trainable": architecture.params_trainable,
         "model_bytes": architecture.model_bytes,
+        "latency_key": compiled.latency.key,
     }
 
 

@@ -115,6 +115,13 @@ def _require(available: bool, wanted: str, found: str) -> None:
         )
 
 
+def processor_name(device: Device) -> str:
+    """Return what a device is called, and of a CPU how many cores there are."""
+    if device.kind != "cpu":
+        return device.capability
+    return f"{_cpuinfo('model name') or _cpu_vendor()}, {os.cpu_count()} cores"
+
+
 def bfloat16_instructions() -> str:
     """Return what this CPU has for bfloat16: it decides over the last bits, and over the speed."""
     flags = _cpu_flags().split() or _cpuinfo("Features").split()

@@ -24,8 +24,12 @@ def explain_plan(plan: Plan, home: Home) -> Explanation:
         DataError: a data set has not been fetched yet, so its images are not known.
     """
     graph = compile_plan(plan, home).graph
-    limit = plan.limits.features_bytes
-    work = plan_work(graph, StoreFinished(Store(home.store)), features_bytes=limit)
+    work = plan_work(
+        graph,
+        StoreFinished(Store(home.store)),
+        features_bytes=plan.limits.features_bytes,
+        latency=plan.evaluate.latency,
+    )
     return explain(plan.name, graph, work)
 
 

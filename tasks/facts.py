@@ -23,7 +23,12 @@ from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.schema import Sha256
 from foodvision.plan.summary import ModelSize
-from tasks.devices import Device, bfloat16_instructions, machine_fingerprint
+from tasks.devices import (
+    Device,
+    bfloat16_instructions,
+    machine_fingerprint,
+    processor_name,
+)
 from tasks.memory_limits import MemoryLimits
 
 if TYPE_CHECKING:
@@ -169,6 +174,10 @@ class LibraryFacts:
             "precision": settings.precision,
             "threads": settings.threads,
         }
+
+    def processor(self, settings: CellSettings) -> str:
+        """Return what computes the cell, by name."""
+        return processor_name(self.device(settings))
 
     def decoder(self) -> Mapping[str, Any]:
         """Return the versions of what turns files into pixels."""

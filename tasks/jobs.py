@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
     from foodvision.plan.work import (
         CompositeJob,
+        LatencyJob,
         RowsJob,
         ScoreJob,
         Tally,
@@ -45,11 +46,13 @@ class TaskGroup:
         kind: of the jobs.
         label: names the task run for people.
         jobs: in an order that they can be done in.
+        after: keys of jobs that must have ended before, well or badly: it is to be alone.
     """
 
     kind: str
     label: str
     jobs: tuple[Job, ...]
+    after: frozenset[str] = frozenset()
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -81,7 +84,7 @@ def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) 
         made = tuple(maker.combine(job) for job in work.combining)
         label = made[0].label if len(made) == 1 else f"combine members, {len(made)} times"
         groups.append(TaskGroup("composite", label, made))
-    return groups
+    return groups + _measuring([maker.latency(job) for job in work.measuring], groups)
 
 
 class _JobMaker:
@@ -175,6 +178,19 @@ class _JobMaker:
             work=partial(_combine, job),
         )
 
+    def latency(self, job: LatencyJob) -> Job:
+        settings = job.stage.phase.settings
+        shape = job.stage.inputs["model"]
+        return Job(
+            kind="latency",
+            key=job.key,
+            label=f"latency {shape['arch']}, {shape['size']} px",
+            cells=(),
+            needs=(),
+            devices=self._devices(settings),
+            work=partial(_measure, job),
+        )
+
     def _viewers(self, recipe: Recipe) -> dict[str, ViewScore]:
         """Return the composites that miss a view of a recipe's rows, each with such a view."""
         return {
@@ -229,6 +245,12 @@ def _combine(job: CompositeJob, site: Site) -> Tally:
     from foodvision.stages.composites import combine_members
 
     return combine_members(job, site)
+
+
+def _measure(job: LatencyJob, site: Site) -> Tally:
+    from foodvision.stages.latency import measure_model
+
+    return measure_model(job, site)
 
 
 def _asking(compiled: CompiledCell, recipe: Recipe) -> Phase:
@@ -342,6 +364,19 @@ def _grouped_views(views: Sequence[tuple[ViewJob, Job]]) -> list[TaskGroup]:
         TaskGroup("view", f"views of {names[group]}, {len(jobs)}", tuple(jobs))
         for group, jobs in groups.items()
     ]
+
+
+def _measuring(jobs: Sequence[Job], before: Sequence[TaskGroup]) -> list[TaskGroup]:
+    """Measure models one after the other, when nothing else is going on."""
+    groups: list[TaskGroup] = []
+    ended = {job.key for group in before for job in group.jobs}
+    for devices in dict.fromkeys(job.devices for job in jobs):
+        alike = tuple(job for job in jobs if job.devices == devices)
+        groups.append(
+            TaskGroup("latency", f"latency, {len(alike)} models", alike, frozenset(ended))
+        )
+        ended |= {job.key for job in alike}
+    return groups
 
 
 def _row_bytes(planned: TrainJob) -> int:

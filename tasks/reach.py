@@ -27,7 +27,7 @@ REACH_LOCK = "reach"
 
 _SHARDS = ("pixels-shard", "features-shard")
 # Kinds whose reach is known; what this version does not know stays.
-_JUDGED = ("dataset", "train", "score", "view", "composite", *_SHARDS)
+_JUDGED = ("dataset", "train", "score", "view", "composite", "latency", *_SHARDS)
 
 Events = list[dict[str, Any]]
 _Stage = tuple[str, str]
@@ -176,6 +176,7 @@ class Reach:
             self._found |= {("dataset", score["dataset"]) for score in scores}
             self._follow_chain(cell["final"], [score["on"] for score in scores])
             self._recipes |= {recipe["key"] for recipe in cell["recipes"]}
+            self._found.add(("latency", cell.get("latency_key", "")))
         for composite in event.get("composites", ()):
             self._follow_composite(composite["key"])
             self._recipes |= {recipe["key"] for recipe in composite["recipes"]}

@@ -24,6 +24,7 @@ from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from tasks.composite_rows import composite_row, member_rows, result_columns
 from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
+from tasks.latency_rows import latency_rows
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def run_records(
         _add_found_stages(records, events)
     known = set(known_results)
     cell_runs = _add_cells(records, events, reader, known=known, only=cells)
+    keys = dict.fromkeys(row.get("latency_key") for row in cell_runs.values())
+    records.add("latencies", *latency_rows(store, [key for key in keys if key]))
     if cells is None:
         _add_composites(records, events, reader, cell_runs, known=known)
     return records
@@ -310,6 +313,7 @@ def _add_cells(
         plan = plans.get(cell_id)
         if plan:
             row |= {name: plan[name] for name in _MODEL_COLUMNS}
+            row["latency_key"] = plan.get("latency_key")
         records.add("cell_runs", row)
         cell_runs[cell_id] = row
         if plan and row["status"] in ("completed", "diverged"):

@@ -28,7 +28,7 @@ def run_groups(
     start: Callable[[TaskGroup], Underway],
     ended: Callable[[TaskGroup], None],
 ) -> None:
-    """Start every group when what it needs has ended, as many at a time as there are workers.
+    """Start every group when what it comes after has ended, as many at a time as there are workers.
 
     Args:
         groups: to run; what a group needs and no group makes is there already.
@@ -39,7 +39,7 @@ def run_groups(
     makers = {job.key: number for number, group in enumerate(groups) for job in group.jobs}
     order = TopologicalSorter(
         {
-            number: [makers[need] for need in sorted(group.needs) if need in makers]
+            number: [makers[key] for key in sorted(group.needs | group.after) if key in makers]
             for number, group in enumerate(groups)
         }
     )

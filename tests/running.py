@@ -109,8 +109,12 @@ def _compile(plan: Plan, cells: Sequence[Cell], home: Home) -> tuple[Graph, Work
         if {cell.cell_id for cell in composite.candidates} <= {cell.cell_id for cell in cells}
     ]
     graph = compile_cells(cells, facts, made)
-    limit = plan.limits.features_bytes
-    return graph, plan_work(graph, StoreFinished(Store(home.store)), features_bytes=limit)
+    return graph, plan_work(
+        graph,
+        StoreFinished(Store(home.store)),
+        features_bytes=plan.limits.features_bytes,
+        latency=plan.evaluate.latency,
+    )
 
 
 def run(

@@ -45,6 +45,7 @@ _RANKED_BY = {
     "train.loss": tables.Column("Train loss", "train_loss", tables.share, is_number=True),
 }
 _GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
+_LATENCY = tables.Column("ms an image", "latency_ms", tables.milliseconds, is_number=True)
 _FINISHED = "completed"
 _WAITING = "pending"
 _SIGNS = {"tied": "≈", "better": "<"}
@@ -168,6 +169,7 @@ def best(
         tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
     for sentence in judged.sentences() if judged else ():
         tables.say(sentence)
+    _say_latency(row)
     _say_details(details)
     tables.say(f"model: {row['model_path'] or 'not saved'}")
     for path in pictures:
@@ -248,13 +250,16 @@ def wilson_interval(accuracy: float, images: int) -> tuple[float, float]:
 def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tables.Column, ...]:
     """Return the leaderboard's columns, in 80 columns; what it is ranked by stands first.
 
-    Where training images are changed or mixed, the over-fitting gap stands beside the accuracy.
+    Where training images are changed or mixed, the over-fitting gap stands beside the accuracy;
+    where models were measured, their latency stands last.
     """
     place, label, *figures = LEADERBOARD
     if any(row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix")):
         figures[1:2] = [_GAP]  # in place of the loss
     if by in _RANKED_BY:
         figures = [_RANKED_BY[by], *figures[:-1]]
+    if any(row.get("latency_ms") is not None for row in rows):
+        figures[-1] = _LATENCY
     return (place, label, *figures)
 
 
@@ -450,6 +455,24 @@ def _say_members(row: Row, members: Sequence[reading.Member], leaderboard: Seque
     for member in members:
         name = labels.get(member.cell_id, member.cell_id)
         tables.say(f"  {tables.share(member.weight)}  {name}")
+
+
+def _say_latency(row: Row) -> None:
+    """Print how long its model takes and what it needs, where it was measured."""
+    if row["latency_ms"] is None:
+        return
+    text = f"latency {tables.milliseconds(row['latency_ms'])} ms an image"
+    if row["latency_p95_ms"] is None:
+        tables.say(f"{text}, the sum over its members and views")
+        return
+    many = tables.milliseconds(row["latency_32_ms"])
+    tables.say(
+        f"{text} (95 % below {tables.milliseconds(row['latency_p95_ms'])} ms), {many} ms where 32 "
+        "are answered together"
+    )
+    if row["peak_memory_bytes"] is not None:
+        one, all_of = (tables.size(row[f"peak_memory{part}_bytes"]) for part in ("", "_32"))
+        tables.say(f"memory {one} with one image, {all_of} with 32")
 
 
 def _say_details(details: _Details) -> None:

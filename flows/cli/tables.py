@@ -107,6 +107,11 @@ def seconds(value: float) -> str:
     return f"{value:,.1f}"
 
 
+def milliseconds(value: float) -> str:
+    """Return milliseconds with three significant digits, as far as they need decimals."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.{1 if value >= 10 else 2}f}"
+
+
 def size(value: float) -> str:
     """Return bytes as kB, MB or GB."""
     for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

@@ -52,7 +52,7 @@ def predict_logits(
     """
     if len(inputs) == 0:
         raise DataError("Predictions need at least one image, found none. Choose a larger split.")
-    with _evaluating(module), _even_rows(module), torch.inference_mode():
+    with evaluating(module), _even_rows(module), torch.inference_mode():
         parts = [
             _predict_batch(module, inputs, rows, precision)
             for rows in _batches(len(inputs), batch_size)
@@ -81,7 +81,8 @@ def _predict_batch(
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode; its modes are as before afterwards, one by one."""
     modes = {submodule: submodule.training for submodule in module.modules()}
     module.eval()
     try:

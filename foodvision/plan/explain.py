@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph, Span
     from foodvision.plan.schema import CellSettings, DataChoice
-    from foodvision.plan.work import CompositeJob, RowsJob, ScoreJob, TrainJob, ViewJob, Work
+    from foodvision.plan.work import (
+        CompositeJob,
+        LatencyJob,
+        RowsJob,
+        ScoreJob,
+        TrainJob,
+        ViewJob,
+        Work,
+    )
 
 
 @dataclass(frozen=True)
@@ -24,10 +32,10 @@ class StageLine:
     """One missing stage.
 
     Attributes:
-        kind: pixels, features, train or score.
+        kind: pixels, features, train, score, view, composite or latency.
         key: of the stage.
         what: in words: the architecture, the images, the epochs.
-        cells: labels of the cells that wait for it.
+        cells: labels of the cells that wait for it, or are told it.
         epochs: to train.
         images: to put through it.
         bytes: to write.
@@ -88,6 +96,7 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
     stages += [_score_line(job, waiting.get(job.score_key, ())) for job in work.scoring]
     stages += [_view_line(job, graph.composites) for job in work.views]
     stages += [_composite_line(job) for job in work.combining]
+    stages += [_latency_line(job, graph) for job in work.measuring]
     naive, predicted = asdict(work.naive), asdict(work.predicted)
     return Explanation(
         plan=plan,
@@ -209,6 +218,20 @@ def _composite_line(job: CompositeJob) -> StageLine:
         key=job.key,
         what=f"{composite.kind} of stored outputs",
         cells=(composite.label,),
+        epochs=0,
+        images=0,
+        bytes=0,
+    )
+
+
+def _latency_line(job: LatencyJob, graph: Graph) -> StageLine:
+    model = job.stage.inputs["model"]
+    sizes = " and ".join(map(str, job.stage.inputs["batch_sizes"]))
+    return StageLine(
+        kind="latency",
+        key=job.key,
+        what=f"{model['arch']}, {model['size']} px, {sizes} at a time",
+        cells=tuple(each.cell.label for each in graph.cells if each.latency == job.stage),
         epochs=0,
         images=0,
         bytes=0,

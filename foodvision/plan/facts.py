@@ -76,6 +76,9 @@ class Facts(Protocol):
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return what acts on the bits besides the recipe: versions, device kind, capability."""
 
+    def processor(self, settings: CellSettings) -> str:
+        """Return what computes the cell, by name: times depend on it, bits do not."""
+
     def decoder(self) -> Mapping[str, Any]:
         """Return the versions of what turns files into pixels."""
 

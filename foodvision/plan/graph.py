@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.composite_stages import compile_composites
+from foodvision.plan.latency import latency_stage
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.rate_groups import rate_groups
 from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from foodvision.plan.composites import Composite
     from foodvision.plan.expand import Cell
     from foodvision.plan.facts import Architecture, Facts, ImageSet, Part
+    from foodvision.plan.latency import LatencyStage
     from foodvision.plan.phases import OptimizerState, PhaseStep
     from foodvision.plan.rate_groups import RateGroup
     from foodvision.plan.schedules import StepValues
@@ -209,6 +211,7 @@ class CompiledCell:
         spans: keys of the spans that lead to its final state, in order.
         image_sets: what it is scored on: `test`, and `valid` where the plan sets a share aside.
         score_keys: per scored part, the key of the final state's score.
+        latency: the measurement of its model.
     """
 
     cell: Cell
@@ -216,6 +219,7 @@ class CompiledCell:
     spans: tuple[str, ...]
     image_sets: Mapping[Part, ImageSet]
     score_keys: Mapping[Part, str]
+    latency: LatencyStage
 
     @property
     def final(self) -> str:
@@ -280,6 +284,9 @@ def compile_cells(
                     part: score_key(chain.states[-1], images.digest)
                     for part, images in image_sets.items()
                 },
+                latency=latency_stage(
+                    chain.phases[-1], processor=facts.processor(chain.phases[-1].settings)
+                ),
             )
         )
     return Graph(tuple(compiled), spans, compile_composites(composites, compiled))

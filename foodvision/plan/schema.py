@@ -865,6 +865,17 @@ class Limits(_Settings):
     features_bytes: Annotated[int, Field(ge=1, le=MAX_BYTES)] | None = None
 
 
+class EvaluateSettings(_Settings):
+    """What is found out about trained models beside their scores.
+
+    Attributes:
+        latency: whether models are timed, and their memory measured, after everything else; models
+            of one shape once.
+    """
+
+    latency: bool = False
+
+
 class RandomSearch(_Settings):
     """So many different cells, drawn at random from the axes; fewer are the first of more.
 
@@ -913,6 +924,7 @@ class Plan(_Settings):
         rank: the order of the table.
         tta: views by name; every cell gets a row of its own for each (a list: one, named `TTA`).
         ensembles: cells that answer together, by name; each is a row of its own.
+        evaluate: what else is found out about the trained models.
         save: which models are kept as files.
         limits: what it may cost at most.
         search: `grid` for every combination, or some that are drawn at random.
@@ -931,6 +943,7 @@ class Plan(_Settings):
     rank: Rank = Rank()
     tta: Tta = Field(default_factory=dict)
     ensembles: dict[Name, EnsembleSettings] = Field(default_factory=dict)
+    evaluate: EvaluateSettings = EvaluateSettings()
     save: Literal["all", "best", "none"] = "all"
     limits: Limits = Limits()
     search: Search = "grid"
@@ -967,11 +980,15 @@ class Plan(_Settings):
         for part in ("data", "base"):
             whole[part] = self.model_dump(mode="json", include={part}, exclude_none=True)[part]
         # Sections that came when plans were kept already leave old plans' identity alone.
-        later = ("tta", "ensembles")
+        defaults = {
+            name: field.get_default(call_default_factory=True)
+            for name, field in type(self).model_fields.items()
+            if name in ("tta", "ensembles", "evaluate")
+        }
         return {
-            key: value
-            for key, value in whole.items()
-            if value is not None and (value or key not in later)
+            name: value
+            for name, value in whole.items()
+            if value is not None and (name not in defaults or getattr(self, name) != defaults[name])
         }
 
     def sections(self) -> dict[str, Any]:

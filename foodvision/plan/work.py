@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from foodvision.plan.composite_stages import CompiledComposite, ViewScore
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Chain, CompiledCell, Graph, Phase, Recipe
+    from foodvision.plan.latency import LatencyStage
 
 
-StageKind = Literal["train", "score", "view", "composite"]
+StageKind = Literal["train", "score", "view", "composite", "latency"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,18 @@ class CompositeJob:
 
 
 @dataclass(frozen=True)
+class LatencyJob:
+    """A model to measure; no cell waits for it."""
+
+    stage: LatencyStage
+
+    @property
+    def key(self) -> str:
+        """Key of the stage that the job makes."""
+        return self.stage.key
+
+
+@dataclass(frozen=True)
 class RowsJob:
     """Images that have to go through a recipe.
 
@@ -182,6 +195,7 @@ class Work:
         scoring: after training.
         views: after training.
         combining: after scoring and views.
+        measuring: after everything else, with nothing beside it.
         hits: kind and key of each finished stage that cells use.
         predicted: what executing it will count.
         naive: what each cell and composite alone, without sharing, would count.
@@ -194,6 +208,7 @@ class Work:
     scoring: tuple[ScoreJob, ...]
     views: tuple[ViewJob, ...]
     combining: tuple[CompositeJob, ...]
+    measuring: tuple[LatencyJob, ...]
     hits: tuple[tuple[str, str], ...]
     predicted: Tally
     naive: Tally
@@ -202,20 +217,29 @@ class Work:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is missing."""
-        return not (self.training or self.scoring or self.views or self.combining)
+        return not (self.training or self.scoring or self.views or self.combining or self.measuring)
 
 
-def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = None) -> Work:
+def plan_work(
+    graph: Graph,
+    finished: Finished,
+    *,
+    features_bytes: int | None = None,
+    latency: bool = False,
+) -> Work:
     """Hold a graph against what is finished.
 
     Args:
         graph: the compiled plan.
         finished: what the store holds.
         features_bytes: rows of features that would need more than this are not kept.
+        latency: whether models are to be measured.
     """
     planner = _Planner(graph, finished)
     for compiled in graph.cells:
         planner.demand(compiled)
+        if latency:
+            planner.demand_latency(compiled)
     for composite in graph.composites:
         planner.demand_composite(composite)
     training = tuple(
@@ -231,6 +255,7 @@ def plan_work(graph: Graph, finished: Finished, *, features_bytes: int | None = 
         scoring=scoring,
         views=views,
         combining=tuple(planner.composite_jobs.values()),
+        measuring=tuple(planner.latency_jobs.values()),
         hits=tuple(sorted(planner.hits)),
         predicted=_predict(rows, training, scoring, views),
         naive=_naive(graph),
@@ -250,6 +275,7 @@ class _Planner:
         self.score_jobs: dict[str, ScoreJob] = {}
         self.view_jobs: dict[str, ViewJob] = {}
         self.composite_jobs: dict[str, CompositeJob] = {}
+        self.latency_jobs: dict[str, LatencyJob] = {}
         self.hits: set[tuple[str, str]] = set()
         self.waiting: dict[str, dict[str, None]] = {}
 
@@ -275,6 +301,14 @@ class _Planner:
                 waiting[view.key] = None
         self.composite_jobs.setdefault(compiled.key, CompositeJob(compiled))
         waiting[compiled.key] = None
+
+    def demand_latency(self, compiled: CompiledCell) -> None:
+        """Plan the measurement of a cell's model; the cell does not wait for it."""
+        stage = compiled.latency
+        if self.finished.has("latency", stage.key):
+            self.hits.add(("latency", stage.key))
+            return
+        self.latency_jobs.setdefault(stage.key, LatencyJob(stage))
 
     def _demand_states(self, compiled: CompiledCell) -> None:
         """Plan the spans behind the deepest state of the chain that exists or will exist."""

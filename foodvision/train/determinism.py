@@ -66,7 +66,7 @@ def deterministic(
         stack.enter_context(_algorithms(warn_only=_device_type(device) != "cpu"))
         stack.enter_context(_attribute(torch.backends.cudnn, "deterministic", True))
         stack.enter_context(_attribute(torch.backends.cudnn, "benchmark", False))
-        stack.enter_context(_variable(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACE))
+        stack.enter_context(environment_variable(_CUBLAS_VARIABLE, _CUBLAS_WORKSPACE))
         stack.enter_context(_recording(record))
         yield record
 
@@ -122,7 +122,8 @@ def _attribute(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _variable(name: str, value: str) -> Iterator[None]:
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable of this process; the former value, or none, is back afterwards."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:

@@ -382,12 +382,22 @@ ROWS = [
             {"augment": "none", "mix": "mixup"},
             ["#", "Model", "Valid accuracy", "Test accuracy", "Train − test", "Seconds"],
         ),
+        (
+            "test.accuracy",
+            {"latency_ms": 18.25},
+            ["#", "Model", "Test accuracy", "Test loss", "Seconds", "ms an image"],
+        ),
+        (
+            "valid.loss",
+            {"latency_ms": 18.25},
+            ["#", "Model", "Valid loss", "Test accuracy", "Test loss", "ms an image"],
+        ),
     ],
 )
-def test_the_gap_stands_where_training_images_are_changed(
+def test_columns_are_those_that_say_something(
     by: str, change: dict[str, Any], expected: list[str]
 ) -> None:
-    rows = [{"augment": "none", "mix": "none"}, change]
+    rows = [{"augment": "none", "mix": "none", "latency_ms": None}, change]
     columns = results.leaderboard_columns(by, rows)
     assert [column.title for column in columns] == expected
     assert tables.difference(-0.05) == "-0.0500"
@@ -449,6 +459,56 @@ def _run_on_terminal(arguments: Sequence[str], *, columns: int) -> str:
     os.close(outer)
     assert child.wait() == 0
     return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1234, "0.12"), (9.994, "9.99"), (18.25, "18.2"), (1234.5, "1,234")]
+)
+def test_milliseconds(value: float, text: str) -> None:
+    assert tables.milliseconds(value) == text
+
+
+TOGETHER = "where 32 are answered together"
+
+
+@pytest.mark.parametrize(
+    ("given", "lines"),
+    [
+        ({"latency_ms": None}, []),
+        (
+            {"latency_ms": 25.0, "latency_p95_ms": None},
+            ["latency 25.0 ms an image, the sum over its members and views"],
+        ),
+        (
+            {
+                "latency_ms": 18.25,
+                "latency_p95_ms": 21.0,
+                "latency_32_ms": 9.5,
+                "peak_memory_bytes": 20_000_000,
+                "peak_memory_32_bytes": 361_000_000,
+            },
+            [
+                f"latency 18.2 ms an image (95 % below 21.0 ms), 9.50 ms {TOGETHER}",
+                "memory 20.0 MB with one image, 361.0 MB with 32",
+            ],
+        ),
+        (
+            {
+                "latency_ms": 1.0,
+                "latency_p95_ms": 2.0,
+                "latency_32_ms": 0.5,
+                "peak_memory_bytes": None,
+            },
+            [f"latency 1.00 ms an image (95 % below 2.00 ms), 0.50 ms {TOGETHER}"],
+        ),
+    ],
+    ids=["not measured", "a composite", "measured", "a device that tells no memory"],
+)
+def test_best_says_what_was_measured(
+    given: dict[str, Any], lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    results._say_latency(given)
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 @pytest.mark.parametrize(

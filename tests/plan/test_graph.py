@@ -47,10 +47,14 @@ class FakeFacts:
     environment_facts: dict[str, Any] = field(default_factory=lambda: {"torch": "2.14.1"})
     weights: str | None = "w" * 64
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    machine: str = "here"
 
     def environment(self, settings: CellSettings) -> Mapping[str, Any]:
         own = {"precision": settings.precision, "threads": settings.threads}
         return {**self.environment_facts, **own}
+
+    def processor(self, settings: CellSettings) -> str:
+        return f"{self.machine} {settings.device}"
 
     def decoder(self) -> Mapping[str, Any]:
         return {"pillow": "12"}
@@ -373,6 +377,7 @@ AROUND = {
     "limits": "{cells: 5}",
     "tta": "{flips: [identity, horizontal_flip]}",
     "ensembles": "{both: {kind: mean}}",
+    "evaluate": "{latency: true}",
 }
 MAKES_CELLS = {"data", "base", "grid", "zip", "exclude", "include", "when", "seeds", "search"}
 

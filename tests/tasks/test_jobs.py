@@ -24,9 +24,11 @@ grid:
 """
 
 
-def planned(axes: str, *overrides: str, workers: int = 1, store: Any = None) -> list[TaskGroup]:
+def planned(
+    axes: str, *overrides: str, workers: int = 1, store: Any = None, latency: bool = False
+) -> list[TaskGroup]:
     graph = compile_cells(expand(load_plan(BASE + axes, list(overrides))), FakeFacts())
-    work = plan_work(graph, store or FakeStore())
+    work = plan_work(graph, store or FakeStore(), latency=latency)
     return plan_tasks(graph, work, devices=lambda s: (s.device,), workers=workers)
 
 
@@ -91,3 +93,16 @@ def test_scores_are_shared_out(workers: int) -> None:
     scores = [group for group in groups if group.kind == "score"]
     assert len(scores) == workers
     assert sum(len(group.jobs) for group in scores) == 12
+
+
+def test_models_are_measured_one_by_one_after_everything_else() -> None:
+    axes = "grid:\n  seed: [1, 2]\n  model.arch: [net, other]\n  device: [cpu, mps]\n"
+    groups = planned(axes, latency=True)
+    check_order(groups)
+    *others, first, second = groups
+    assert "latency" not in {group.kind for group in others}
+    assert [(group.kind, len(group.jobs)) for group in (first, second)] == [("latency", 2)] * 2
+    before = {job.key for group in others for job in group.jobs}
+    assert first.after == before
+    assert second.after == before | {job.key for job in first.jobs}
+    assert not first.needs | second.needs

@@ -54,10 +54,10 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_a_kept_run_keeps_all_that_it_needs_to_be_told_again(text: str, tmp_path: Path) -> None:
-    ran = run(text, tmp_path)
+    ran = run(text, tmp_path, ["evaluate.latency=true"])
     kinds = set(ran.store.kinds())
     rows = {"features-shard", "pixels-shard"}
-    assert kinds == rows | {"composite", "dataset", "score", "train", "view"}
+    assert kinds == rows | {"composite", "dataset", "latency", "score", "train", "view"}
     assert {kind for kind, _ in going(ran.store, ran)} == kinds  # no journal: nothing is kept
     note(ran, "one")
     assert going(ran.store, ran) == []

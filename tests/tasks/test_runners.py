@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,3 +146,25 @@ def test_one_worker_goes_in_order() -> None:
     groups = [group("a"), group("b", "a"), group("c"), group("d", "b", "c")]
     run_groups(groups, workers=lambda _: 1, start=start, ended=lambda _: None)
     assert order == ["a", "b", "c", "d"]
+
+
+def test_what_comes_after_others_starts_when_they_have_ended() -> None:
+    """Two workers are free, and the last group still waits until it is alone."""
+    ends: dict[str, Future[None]] = {}
+    ended: list[str] = []
+
+    def start(one: TaskGroup) -> Future[None]:
+        ends[one.label] = Future()
+        if one.label == "b":  # the others are under way; let them end, one by one
+            threading.Thread(target=lambda: [ends[n].set_result(None) for n in "ab"]).start()
+        if one.label == "alone":
+            assert ended == ["a", "b"]
+            ends["alone"].set_result(None)
+        return ends[one.label]
+
+    groups = [group("a"), group("b")]
+    alone = replace(group("alone"), after=frozenset("ab"))
+    run_groups(
+        [*groups, alone], workers=lambda _: 3, start=start, ended=lambda g: ended.append(g.label)
+    )
+    assert ended == ["a", "b", "alone"]

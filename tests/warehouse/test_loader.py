@@ -32,6 +32,7 @@ NAMES = (
     "metrics",
     "composites",
     "members",
+    "latencies",
     "stages",
     "datasets",
     "images",

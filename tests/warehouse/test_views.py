@@ -305,6 +305,75 @@ def test_pareto_front(
     assert [row["is_on_front"] for row in found] == front
 
 
+MEASURED = [
+    {"batch_size": 1, "median_ms": 20.0, "p95_ms": 25.0, "peak_memory_bytes": 1000},
+    {"batch_size": 32, "median_ms": 10.0, "p95_ms": 11.0, "peak_memory_bytes": 9000},
+    {"latency_key": "latency-2", "batch_size": 1, "median_ms": 5.0},
+]
+LATENCIES = (
+    "latency_ms, latency_p95_ms, latency_32_ms, latency_32_p95_ms, peak_memory_bytes, "
+    "peak_memory_32_bytes"
+)
+
+
+def test_latency_of_cells_whose_model_was_measured(
+    answer: Callable[[Tables, str], list[Row]], cells: Cells, rows: Rows
+) -> None:
+    tables = cells(
+        {"latency_key": "latency-1", "test_accuracy": 0.5},
+        {"latency_key": "nobody asked", "test_accuracy": 0.5},
+        {"latency_key": None, "test_accuracy": 0.5},
+    )
+    tables["latencies"] = rows("latencies", *MEASURED)
+    found = answer(tables, f"select {LATENCIES} from leaderboard order by position")
+    assert [tuple(row.values()) for row in found] == [
+        (20.0, 25.0, 10.0, 11.0, 1000, 9000),
+        (None,) * 6,
+        (None,) * 6,
+    ]
+    costs = "from pareto where cost_kind = 'latency_ms'"
+    assert [(row["cell_id"], row["cost"]) for row in answer(tables, costs)] == [("cell-0", 20.0)]
+
+
+@pytest.mark.parametrize(
+    ("members", "views", "latency"),
+    [
+        pytest.param(["cell-0", "cell-1"], ["identity"], 25.0, id="the sum of its members"),
+        pytest.param(["cell-0"], ["identity", "horizontal_flip"], 40.0, id="once a view"),
+        pytest.param(["cell-0", "cell-2"], ["identity"], None, id="one was not measured"),
+    ],
+)
+def test_latency_of_what_is_made_of_cells(
+    members: list[str],
+    views: list[str],
+    latency: float | None,
+    answer: Callable[[Tables, str], list[Row]],
+    cells: Cells,
+    rows: Rows,
+) -> None:
+    tables = cells(
+        {"latency_key": "latency-1"},
+        {"latency_key": "latency-2"},
+        {"latency_key": None},
+        {"cell_id": "composite-1", "result_key": "together"},
+    )
+    del tables["cells"]
+    tables["cells"] = rows("cells", *({"cell_id": f"cell-{n}"} for n in range(3)))
+    kinds = json.dumps([{"kind": view} for view in views])
+    tables["composites"] = rows("composites", {"views_json": kinds})
+    tables["members"] = rows(
+        "members",
+        *(
+            {"result_key": "together", "position": place, "cell_id": cell_id, "weight": 0.5}
+            for place, cell_id in enumerate(members)
+        ),
+    )
+    tables["latencies"] = rows("latencies", *MEASURED)
+    (found,) = answer(tables, f"select {LATENCIES} from leaderboard where kind = 'mean'")
+    assert found["latency_ms"] == latency
+    assert found["latency_p95_ms"] is found["peak_memory_bytes"] is None
+
+
 def test_savings_of_a_run(answer: Callable[[Tables, str], list[Row]], rows: Rows) -> None:
     tables = {
         "runs": rows("runs", {"run_id": "run-1"}, {"run_id": "empty"}),

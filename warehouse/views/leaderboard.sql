@@ -10,6 +10,8 @@
 -- overfitting_gap: training accuracy (as measured while training) minus test accuracy
 -- test_f1_macro … test_calibrated_error: as in metrics
 -- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
+-- latency_ms … peak_memory_32_bytes: of its model, as in latencies, where it was measured; of a
+-- composite the sum over members and views
 -- run_id, run_started_at, finished_at: the run that the row comes from
 create or replace view leaderboard as
 with entries as (
@@ -36,6 +38,25 @@ latest as (
                 runs.started_at desc nulls last,
                 cell_runs.run_id desc
         ) = 1
+),
+
+-- What is made of cells answers when all of its members have, in every view.
+of_members as (
+    select
+        latest.run_id,
+        latest.cell_id,
+        sum(one.median_ms) as latency_ms,
+        sum(many.median_ms) as latency_32_ms
+    from latest
+    inner join members on latest.result_key = members.result_key
+    inner join cell_runs
+        on latest.run_id = cell_runs.run_id and members.cell_id = cell_runs.cell_id
+    left join latencies as one
+        on cell_runs.latency_key = one.latency_key and one.batch_size = 1
+    left join latencies as many
+        on cell_runs.latency_key = many.latency_key and many.batch_size = 32
+    group by latest.run_id, latest.cell_id
+    having count(one.median_ms) = count(*)
 )
 
 select
@@ -91,12 +112,28 @@ select
     latest.model_bytes,
     latest.model_path,
     latest.images_per_second,
+    coalesce(
+        one.median_ms, of_members.latency_ms * json_array_length(entries.views_json)
+    ) as latency_ms,
+    one.p95_ms as latency_p95_ms,
+    coalesce(
+        many.median_ms, of_members.latency_32_ms * json_array_length(entries.views_json)
+    ) as latency_32_ms,
+    many.p95_ms as latency_32_p95_ms,
+    one.peak_memory_bytes,
+    many.peak_memory_bytes as peak_memory_32_bytes,
     latest.run_id,
     latest.run_started_at,
     latest.finished_at
 from latest
 inner join entries on latest.cell_id = entries.cell_id
-left join metrics on latest.result_key = metrics.result_key and metrics.split = 'test';
+left join metrics on latest.result_key = metrics.result_key and metrics.split = 'test'
+left join latencies as one
+    on latest.latency_key = one.latency_key and one.batch_size = 1
+left join latencies as many
+    on latest.latency_key = many.latency_key and many.batch_size = 32
+left join of_members
+    on latest.run_id = of_members.run_id and latest.cell_id = of_members.cell_id;
 
 comment on view leaderboard is 'one row per plan name and cell or composite: its latest completed run, or its latest run of any status';
 comment on column leaderboard.plan_name is 'name of the plan';
@@ -150,6 +187,12 @@ comment on column leaderboard.params_trainable is 'parameters that were trained'
 comment on column leaderboard.model_bytes is 'size of the state dict, in bytes';
 comment on column leaderboard.model_path is 'file of the saved model; null: not saved';
 comment on column leaderboard.images_per_second is 'images trained on per second';
+comment on column leaderboard.latency_ms is 'milliseconds for an image alone, the median over passes; a composite: the sum over members and views; null: not measured';
+comment on column leaderboard.latency_p95_ms is 'milliseconds for an image alone that 95 % of the passes kept below; null: not measured, or a composite';
+comment on column leaderboard.latency_32_ms is 'milliseconds an image where 32 are answered together, otherwise as latency_ms';
+comment on column leaderboard.latency_32_p95_ms is 'milliseconds an image where 32 are answered together, otherwise as latency_p95_ms';
+comment on column leaderboard.peak_memory_bytes is 'bytes of the model, one image and what a forward pass holds at once; null: not measured, or a composite';
+comment on column leaderboard.peak_memory_32_bytes is 'the same for 32 images';
 comment on column leaderboard.run_id is 'the run that the row comes from';
 comment on column leaderboard.run_started_at is 'when that run began (UTC)';
 comment on column leaderboard.finished_at is 'when the cell was done there (UTC)';
