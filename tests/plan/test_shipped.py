@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from foodvision.plan.composites import composites
 from foodvision.plan.editor_schema import editor_schema
 from foodvision.plan.expand import expand
 from foodvision.plan.init import starter_plan
@@ -36,6 +37,7 @@ CELLS = {
     "data_amount": 6,
     "demo": 8,
     "effnet": 8,
+    "ensemble": 6,
     "fashion_mnist": 15,
     "mnist_dropout": 5,
     "mobilenet": 8,
@@ -146,6 +148,18 @@ def test_amounts_of_data_set_the_same_images_aside() -> None:
     assert [cell.settings.model.weights for cell in cells] == ["DEFAULT", "none"] * 3
     assert {cell.settings.valid for cell in cells} == {0.1}
     assert lint(plan, cells) == []
+
+
+def test_ensembles_are_chosen_and_weighed_without_the_test_set() -> None:
+    plan = load_plan(shipped_plans()["ensemble"])
+    cells = expand(plan)
+    assert lint(plan, cells) == []
+    found = composites(plan, cells)
+    assert {each.kind for each in found} == {"tta", "mean", "weighted", "vote"}
+    assert [len(each.candidates) for each in found] == [1] * (6 + 3) + [6] * 4
+    (best,) = (each for each in found if each.top)
+    assert (best.top, best.by, len(best.views)) == (3, "valid.accuracy", 2)
+    assert plan.evaluate.latency
 
 
 def test_the_demo_needs_no_network_and_no_warning() -> None:
