@@ -42,9 +42,10 @@ def combine(
     _check(answers, kind, weights)
     logs = np.stack([_log_softmax(answer.astype(np.float64)) for answer in answers])
     shares = np.asarray(weights if kind == "weighted" else [1.0] * len(answers), dtype=np.float64)
-    mean = np.logaddexp.reduce(logs + np.log(shares / shares.sum())[:, None, None], axis=0)
-    if kind == "vote":
-        mean = np.logaddexp(_log_votes(logs), mean) - np.log(len(answers) + 1)
+    with np.errstate(invalid="ignore"):  # a member that diverged answers NaN, and so do all
+        mean = np.logaddexp.reduce(logs + np.log(shares / shares.sum())[:, None, None], axis=0)
+        if kind == "vote":
+            mean = np.logaddexp(_log_votes(logs), mean) - np.log(len(answers) + 1)
     return _log_softmax(mean).astype(np.float32)
 
 
