@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 _MARK = "leaderboard.json"
 _GRID_IMAGES = 16
+_PICTURES = (
+    "ranking",
+    "training times",
+    "learning curves",
+    "confusion matrix",
+    "predictions",
+    "reliability",
+)
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,17 @@ class Gallery:
         return paths if all(path.is_file() for path in paths.values()) else None
 
     def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
-        """Draw the ranking, and of the best model curves, mistakes, predictions, reliability."""
+        """Draw ranking and training times, and of the best model all that is known of it."""
         from foodvision.report import pictures
 
         paths = self._picture_paths()
         best = leaderboard[0]
         bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
         pictures.ranking_bars(bars, paths["ranking"], metric=_words(self.plan.rank.by.value))
+        times = training_times(leaderboard)
+        pictures.ranking_bars(
+            times, paths["training times"], metric="seconds", title="Training times"
+        )
         pictures.learning_curves(self._curves(leaderboard), paths["learning curves"])
         found = reading.predictions(self.home.warehouse, best["result_key"])
         dataset = open_dataset(self.store, found[0].dataset_key)
@@ -79,8 +91,7 @@ class Gallery:
         return self.home.reports / self.plan.name
 
     def _picture_paths(self) -> dict[str, Path]:
-        names = ("ranking", "learning curves", "confusion matrix", "predictions", "reliability")
-        return {name: self._folder / f"{name.replace(' ', '_')}.png" for name in names}
+        return {name: self._folder / f"{name.replace(' ', '_')}.png" for name in _PICTURES}
 
     def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
         from foodvision.report.pictures import Curve
@@ -172,6 +183,24 @@ def _bar(row: Mapping[str, Any], by: str) -> Any:
         status=row["status"],
         detail=row["error"] or duration(row["seconds_alone"]),
     )
+
+
+def training_times(leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return a bar for every trained cell, the quickest first; composites train nothing."""
+    from foodvision.report.pictures import RankedBar
+    from foodvision.report.style import percent
+
+    trained = [row for row in leaderboard if row["kind"] == "trained" and row["seconds_alone"]]
+    return [
+        RankedBar(
+            label=row["label"],
+            value=row["seconds_alone"],
+            is_best=row["rank"] == 1,
+            status=row["status"],
+            detail=f"{percent(row['test_accuracy'] or 0, digits=1)} right",
+        )
+        for row in sorted(trained, key=lambda row: row["seconds_alone"])
+    ]
 
 
 def _values(points: Sequence[reading.CurvePoint], name: str) -> list[float]:

@@ -49,7 +49,9 @@ class RankedBar:
     detail: str = ""
 
 
-def ranking_bars(rows: Sequence[RankedBar], path: Path, *, metric: str) -> Path:
+def ranking_bars(
+    rows: Sequence[RankedBar], path: Path, *, metric: str, title: str | None = None
+) -> Path:
     """Draw the ranking as horizontal bars that start at 0.
 
     Args:
@@ -57,6 +59,7 @@ def ranking_bars(rows: Sequence[RankedBar], path: Path, *, metric: str) -> Path:
         path: the PNG.
         metric: what the values are (`test accuracy`, `test.accuracy`); accuracies and the like
             read as percent.
+        title: of the picture; `None`: by which metric it ranks.
 
     Returns:
         `path`.
@@ -64,7 +67,7 @@ def ranking_bars(rows: Sequence[RankedBar], path: Path, *, metric: str) -> Path:
     metric = metric.replace(".", " ").replace("_", " ")
     shown, rest = _visible(rows)
     with style.drawing():
-        title = f"Ranking by {metric}"
+        title = title or f"Ranking by {metric}"
         if not rows:
             figure = style.new_figure(8, 0.3, title=title, subtitle="No cells yet.")
             return style.save_picture(figure, path)

@@ -150,6 +150,7 @@ def test_pictures_and_tensorboard_files_are_there(first: tuple[Home, RunOutcome]
     home, outcome = first
     assert set(outcome.pictures) == {
         "ranking",
+        "training times",
         "learning curves",
         "confusion matrix",
         "reliability",

@@ -110,3 +110,11 @@ def test_all_cells_failed(folder: Path, gallery: Gallery) -> None:
     ranking_bars(rows, folder / "ranking.png", metric="test loss")
     assert "3 cells · 3 failed" in gallery.texts()
     assert style.BLUE not in {bar.get_facecolor() for bar in _bars(gallery.figure)}
+
+
+def test_another_title_may_be_said(folder: Path, gallery: Gallery) -> None:
+    rows = [RankedBar("a", 2.5, is_best=True), RankedBar("b", 60.0)]
+    ranking_bars(rows, folder / "times.png", metric="seconds", title="Training times")
+    assert "Training times" in gallery.texts()
+    assert "Ranking by seconds" not in gallery.texts()
+    assert gallery.clipped_texts() == []
