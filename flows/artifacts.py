@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from foodvision.plan.work import Tally
+    from foodvision.plan.work import Tally, Work
 
 _WORK = {
     "epochs": "epochs trained",
@@ -45,9 +45,10 @@ _COLUMNS = (
 )
 
 
-def show_work(plan_name: str, *, naive: Tally, predicted: Tally, counted: Tally | None) -> None:
+def show_work(plan_name: str, work: Work, *, counted: Tally | None) -> None:
     """Show what each cell alone would cost, what the run will do, and then what it did."""
-    columns = {"each cell alone": naive, "predicted": predicted}
+    said = "predicted, at most" if work.is_bound else "predicted"
+    columns = {"each cell alone": work.naive, said: work.predicted}
     if counted is not None:
         columns["counted"] = counted
     rows = [

@@ -58,6 +58,10 @@ logger = logging.getLogger("foodvision.run")
 _NO_OUTCOME = (
     "its task run ended without an outcome. Run the plan again: only what is missing runs."
 )
+_UNDECIDED = (
+    "its stop rule could not decide: what it looks at is not in the store. Run the plan again: "
+    "only what is missing runs."
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class RunOutcome:
         naive: work that each cell alone would have been.
         predicted: work that the compiler predicted.
         counted: work that was done.
+        is_bound: whether `predicted` is at most that much, because stop rules decided.
         hits: number of stages found in the store.
         wall_seconds: of the whole run.
         leaderboard: rows of the ranking, best first.
@@ -89,6 +94,7 @@ class RunOutcome:
     naive: Tally
     predicted: Tally
     counted: Tally
+    is_bound: bool
     hits: int
     wall_seconds: float
     leaderboard: Sequence[Mapping[str, Any]]
@@ -155,12 +161,14 @@ class Run:
         self._warn(datasets)
         graph, work, facts = self._settle(datasets)
         device = facts.device(self.cells[0].settings).name
-        show_work(self.plan.name, naive=work.naive, predicted=work.predicted, counted=None)
         first = work
-        self._compute(graph, work, devices=facts.device_names)
-        while self._fit_memory(work, facts):
-            graph, work, facts = self._settle(datasets)
-            self._compute(graph, work, devices=facts.device_names)
+        show_work(self.plan.name, first, counted=None)
+        if work.hits:
+            report_hits(len(work.hits))
+        has_tried = self._compute(graph, work, devices=facts.device_names)
+        while self._fit_memory(work, facts) or (graph.is_open and has_tried):
+            graph, work, facts = self._settle(datasets, first)
+            has_tried = self._compute(graph, work, devices=facts.device_names)
         publisher = Publisher(self.plan, self.home, self.store, device=device)
         failures = self._finish_cells(graph, work, publisher)
         self._account(first)
@@ -170,12 +178,7 @@ class Run:
             leaderboard = self._load()
         self._board.show(leaderboard)
         pictures = self._draw(leaderboard)
-        show_work(
-            self.plan.name,
-            naive=first.naive,
-            predicted=first.predicted,
-            counted=self.ledger.counted,
-        )
+        show_work(self.plan.name, first, counted=self.ledger.counted)
         return RunOutcome(
             run_id=self.run_id,
             plan_name=self.plan.name,
@@ -186,26 +189,35 @@ class Run:
             naive=first.naive,
             predicted=first.predicted,
             counted=self.ledger.counted,
+            is_bound=first.is_bound,
             hits=len(first.hits),
             wall_seconds=time.perf_counter() - self._started,
             leaderboard=leaderboard,
             pictures=pictures,
         )
 
-    def _settle(self, datasets: Mapping[str, Dataset]) -> tuple[Graph, Work, LibraryFacts]:
-        """Decide what is to be done, and write it down before the store can lose any of it."""
+    def _settle(
+        self, datasets: Mapping[str, Dataset], first: Work | None = None
+    ) -> tuple[Graph, Work, LibraryFacts]:
+        """Decide what is to be done, and write it down before the store can lose any of it.
+
+        Args:
+            datasets: of the plan, by name.
+            first: what was to be done when the run began; `None`: it begins now.
+        """
         while True:
             facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
-            graph = compile_cells(self.cells, facts, self.composites)
             with self.store.lock(REACH_LOCK):
+                finished = StoreFinished(self.store)
+                graph = compile_cells(self.cells, facts, self.composites, finished)
                 work = plan_work(
                     graph,
-                    StoreFinished(self.store),
+                    finished,
                     features_bytes=self.plan.limits.features_bytes,
                     latency=self.plan.evaluate.latency,
                 )
                 if not set_damaged_aside(work, self.store, self.home):
-                    self._note_compiled(graph, work, devices=facts.device_names)
+                    self._note_compiled(graph, work, first or work, devices=facts.device_names)
                     return graph, work, facts
             datasets = self._fetch(refresh=False)
 
@@ -243,11 +255,10 @@ class Run:
 
     # -- stages -------------------------------------------------------------------------------
 
-    def _compute(self, graph: Graph, work: Work, *, devices: Devices) -> None:
-        if work.hits:
-            report_hits(len(work.hits))
-        if work.is_empty:
-            return
+    def _compute(self, graph: Graph, work: Work, *, devices: Devices) -> bool:
+        """Do what is missing, as far as it was not tried; return whether anything was tried."""
+        if all(self.ledger.knows(key) for key in work.keys):
+            return False
         running = _running(graph, work)
         phases = running + [job.compiled.voices[0].compiled.phase for job in work.combining]
         with self._runner([devices(phase.settings) for phase in phases]) as runner:
@@ -255,6 +266,7 @@ class Run:
             check_weights(running, runner, devices)
             most = max(runner.workers(devices(phase.settings)) for phase in phases)
             self._do(plan_tasks(graph, work, devices=devices, workers=most), graph, work, runner)
+        return True
 
     def _runner(self, devices: Sequence[Sequence[str]]) -> AbstractContextManager[Runner]:
         place = Workplace(self.home, self.plan.folder)
@@ -335,6 +347,8 @@ class Run:
         whole: list[CompiledCell] = []
         for compiled in graph.cells:
             error = self.ledger.failure(work.waiting[compiled.cell.cell_id])
+            if error is None and compiled.open_watch:
+                error = _UNDECIDED
             if error is None:
                 whole.append(compiled)
                 continue
@@ -358,6 +372,8 @@ class Run:
         for compiled in graph.composites:
             composite = compiled.composite
             error = self.ledger.failure(work.waiting[composite.cell_id])
+            if error is None and any(voice.compiled.open_watch for voice in compiled.voices):
+                error = _UNDECIDED
             if error is not None:
                 failures[composite.label] = error
                 self._note_cell(composite, status="failed", error=error)
@@ -439,13 +455,13 @@ class Run:
             plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
 
-    def _note_compiled(self, graph: Graph, work: Work, *, devices: Devices) -> None:
+    def _note_compiled(self, graph: Graph, work: Work, first: Work, *, devices: Devices) -> None:
         names = dict.fromkeys(name for cell in self.cells for name in devices(cell.settings))
         self.journal.write(
             "compiled",
             device=", ".join(names),
-            naive=asdict(work.naive),
-            predicted=asdict(work.predicted),
+            naive=asdict(first.naive),
+            predicted=asdict(first.predicted),
             hits=[list(hit) for hit in work.hits],
             cells=[_describe_compiled(compiled) for compiled in graph.cells],
             composites=[_describe_compiled_composite(each) for each in graph.composites],
@@ -561,6 +577,7 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
     return {
         "cell_id": compiled.cell.cell_id,
         "final": compiled.final,
+        **_describe_stops(compiled),
         "result_key": compiled.result_key,
         "scores": {
             part: {"key": compiled.score_keys[part], **_describe_images(images)}
@@ -574,6 +591,26 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
         "params_trainable": architecture.params_trainable,
         "model_bytes": architecture.model_bytes,
         "latency_key": compiled.latency.key,
+    }
+
+
+def _describe_stops(compiled: CompiledCell) -> dict[str, Any]:
+    """Say where a curve ends that is longer than the training behind the result, and what else
+    was trained for the decisions of stop rules.
+    """
+    decided = [watch.decision for watch in compiled.watches if watch.decision]
+    if not decided:
+        return {}
+    rule = compiled.phase.settings.stop
+    restored = compiled.decision if rule and rule.restore == "best" else None
+    return {
+        "best_epoch": restored and restored.epoch,
+        "curve": {"held": compiled.curve_key, "last_epoch": compiled.curve_end},
+        "given_up": [
+            {"held": each.held, "after": each.epoch, "last_epoch": each.last_epoch}
+            for each in decided
+            if each is not compiled.decision and each.last_epoch > each.epoch
+        ],
     }
 
 

@@ -18,23 +18,25 @@ def find_defect(work: Work, counted: Tally, events: Sequence[Mapping[str, Any]])
 
     They need not agree where a cell failed or diverged, where memory was too small for a stage and
     it was done in another way, or where a stage, whole or in part, was found when its turn came
-    because another run had computed it in the meantime.
+    because another run had computed it in the meantime. Where stop rules decide, what was predicted
+    is a bound.
 
     Args:
         work: as planned.
         counted: what all stages together counted.
         events: the run's journal, with a `cell` event for every cell.
     """
-    if counted == work.predicted or _may_differ(work, events):
-        return None
     predicted, done = asdict(work.predicted), asdict(counted)
     unequal = [
         f"{name.replace('_', ' ')} {predicted[name]:,} predicted, {done[name]:,} counted"
         for name in predicted
-        if predicted[name] != done[name]
+        if predicted[name] < done[name] or (predicted[name] > done[name] and not work.is_bound)
     ]
+    if not unequal or _may_differ(work, events):
+        return None
+    rule = "be at most" if work.is_bound else "equal"
     return (
-        "counted work must equal predicted work where every cell completed and nobody else "
+        f"counted work must {rule} predicted work where every cell completed and nobody else "
         f"computed, but: {'; '.join(unequal)}. Results are not touched by this; it is a defect of "
         "the compiler, please report it with the run's journal."
     )
@@ -65,6 +67,8 @@ def _rows_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
 def _states_found(work: Work, tallies: Mapping[tuple[str, str], Tally]) -> bool:
     """Say whether another run had computed a span, a view or scores when their turn came."""
     for job in work.training:
+        if job.may_end:
+            continue  # a stop rule ended it
         tally = tallies.get(("train", job.span.key), Tally())
         if tally.scored_images < predict_training(job).scored_images:
             return True

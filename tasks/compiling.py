@@ -9,7 +9,9 @@ from foodvision.errors import DataError
 from foodvision.plan.composites import composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import Graph, compile_cells
+from foodvision.store import Store
 from tasks.facts import LibraryFacts
+from tasks.finished import StoreFinished
 from tasks.plan_data import known_data
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
     """
     cells = expand(plan)
     facts = known_facts(plan, cells, home)
-    graph = compile_cells(cells, facts, composites(plan, cells))
+    known = StoreFinished(Store(home.store))
+    graph = compile_cells(cells, facts, composites(plan, cells), known)
     return CompiledPlan(plan, graph, facts)
 
 

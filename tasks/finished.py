@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from foodvision.data.bank import Bank
 from foodvision.plan.work import FinishedSpan
+from foodvision.stages.curves import read_curve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Recipe
+    from foodvision.plan.stopping import Curve, Metric
     from foodvision.plan.work import StageKind
     from foodvision.store import Store
 
@@ -52,6 +55,17 @@ class StoreFinished:
         if not self.has("score", key):
             return frozenset()
         return frozenset(row["epoch"] for row in self._store.get("score", key).notes["rows"])
+
+    def curve(
+        self, states: Sequence[str], metric: Metric, images: ImageSet | None, *, first_epoch: int
+    ) -> Curve:
+        """Return what is known of a metric from `first_epoch` on; see `Curves`."""
+        return read_curve(
+            self._store, states, metric, images, first_epoch=first_epoch, has=self._knows
+        )
+
+    def _knows(self, kind: str, key: str) -> bool:
+        return self.has(kind, key)  # type: ignore[arg-type]
 
     def missing_rows(self, recipe: Recipe, images: Iterable[str]) -> list[str]:
         """Return the images that have no row under the recipe, once each."""

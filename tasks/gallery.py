@@ -110,6 +110,7 @@ class Gallery:
                 loss=_values(points[row["result_key"]], f"{split}_loss"),
                 accuracy=_values(points[row["result_key"]], f"{split}_accuracy"),
                 is_best=row is leaderboard[0],
+                result_epoch=row["best_epoch"],
             )
             for row in ranked
             for split in ("train", "test")

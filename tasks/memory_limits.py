@@ -30,6 +30,7 @@ _INDIFFERENT = {
     "epochs",
     "phases",
     "schedule",
+    "stop",
     "threads",
     "micro_batch",
     "device",

@@ -6,7 +6,7 @@ All of it can be made again from the store; what is there already and says the s
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from foodvision.files import holds, write_json
 from foodvision.plan.augmentation import augment_words
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
+from foodvision.plan.stopping import stop_words
 from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 
@@ -138,6 +139,7 @@ class Publisher:
                 for part, row in scores.items()
                 for name in ("accuracy", "loss")
             },
+            **({"stopped": asdict(compiled.decision)} if compiled.decision else {}),
             "digests": {
                 "weights": phase.inputs["weights"],
                 "train_images": phase.train.digest,
@@ -176,7 +178,7 @@ class Publisher:
     def _track(self, compiled: CompiledCell, today: date) -> None:
         from foodvision.report.tensorboard import EpochScalars, write_cell
 
-        epochs = chain_epochs(self.store, compiled.final)
+        epochs = chain_epochs(self.store, compiled.curve_key, last_epoch=compiled.curve_end)
         scores = {
             part: scored_epochs(self.store, epochs, images.digest)
             for part, images in compiled.image_sets.items()
@@ -184,13 +186,14 @@ class Publisher:
         rows = [_epoch_scalars(row, scores) for _, row in epochs]
         folder = self._run_folder(compiled, today)
         settings = compiled.cell.settings.model_dump(mode="json")
-        last = rows[-1]
+        last = rows[: len(compiled.states)][-1]
         write_cell(
             folder,
             epochs=[EpochScalars(**row) for row in rows],
             config=settings,
             hparams=_hparams(settings_at_end(settings)),
-            final={name: last[name] for name in _FINAL if name in last},
+            final={name: last[name] for name in _FINAL if name in last}
+            | _stop_figures(compiled),
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
         )
@@ -248,6 +251,14 @@ def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:
     )
 
 
+def _stop_figures(compiled: CompiledCell) -> Row:
+    """Return what a stop rule decided, as final figures."""
+    if compiled.decision is None:
+        return {}
+    decision = compiled.decision
+    return {"best_epoch": float(decision.epoch), "epochs_trained": float(decision.last_epoch)}
+
+
 def _hparams(settings: Row) -> Row:
     return {
         "arch": settings["model"]["arch"],
@@ -262,6 +273,7 @@ def _hparams(settings: Row) -> Row:
         "optimizer": settings["optimizer"]["kind"],
         "lr": settings["optimizer"]["lr"],
         "schedule": settings["schedule"]["kind"],
+        "stop": stop_words(settings["stop"]),
         "precision": settings["precision"],
         "seed": settings["seed"],
     }

@@ -174,7 +174,11 @@ class Reach:
             scores = cell["scores"].values()
             self._found |= {("score", score["key"]) for score in scores}
             self._found |= {("dataset", score["dataset"]) for score in scores}
-            self._follow_chain(cell["final"], [score["on"] for score in scores])
+            scored = [score["on"] for score in scores]
+            self._follow_chain(cell["final"], scored)
+            watched = [cell["curve"], *cell["given_up"]] if "curve" in cell else []
+            for part in watched:  # what stop rules have looked at
+                self._follow_chain(part["held"], scored)
             self._recipes |= {recipe["key"] for recipe in cell["recipes"]}
             self._found.add(("latency", cell.get("latency_key", "")))
         for composite in event.get("composites", ()):

@@ -108,13 +108,22 @@ def certificate_row(event: Event) -> Row:
     }
 
 
-def chain_epochs(store: Store, final: str) -> list[tuple[str, Row]]:
-    """Return the epochs behind a state, in order, each with the key of the span that holds it."""
+def chain_epochs(
+    store: Store, final: str, *, last_epoch: int | None = None
+) -> list[tuple[str, Row]]:
+    """Return the epochs behind a state, in order, each with the key of the span that holds it.
+
+    Args:
+        store: where they lie.
+        final: key of the state.
+        last_epoch: leave out those after it; `None`: none.
+    """
     rows: list[tuple[str, Row]] = []
     key: str | None = final
     while key:
         notes = store.get("train", key).notes
         end = notes["first_epoch"] + notes["states"].index(key)
+        end = end if last_epoch is None else min(end, last_epoch)
         held = [(notes["states"][-1], row) for row in notes["epochs"] if row["epoch"] <= end]
         rows = held + rows
         key = notes["parent"]
@@ -429,12 +438,13 @@ def _cell_run_row(started: Event, cell: Event, outcome: Event | None) -> Row:
 
 
 def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
-    epochs = chain_epochs(reader.store, plan["final"])
-    last = epochs[-1][1]
+    epochs = _curve_epochs(plan, reader.store)
+    last = chain_epochs(reader.store, plan["final"])[-1][1]
     columns: Row = {
         "result_key": plan["result_key"],
         "train_key": plan["final"],
-        "epochs_trained": last["epoch"],
+        "epochs_trained": epochs[-1][1]["epoch"],
+        "best_epoch": plan.get("best_epoch"),
         "train_loss": last["train_loss"],
         "train_accuracy": last["train_accuracy"],
         "seconds_alone": _seconds_alone(plan, epochs, reader),
@@ -447,13 +457,27 @@ def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
     return columns
 
 
+def _curve_epochs(plan: Event, store: Store) -> list[tuple[str, Row]]:
+    """Return the epochs of a cell's curve; it may go on behind the state that is the result."""
+    curve = plan.get("curve")
+    if curve is None:
+        return chain_epochs(store, plan["final"])
+    return chain_epochs(store, curve["held"], last_epoch=curve["last_epoch"])
+
+
 def _rate(epochs: Sequence[tuple[str, Row]]) -> float | None:
     seconds = sum(row["seconds"] for _, row in epochs)
     return sum(row["images"] for _, row in epochs) / seconds if seconds else None
 
 
 def _seconds_alone(plan: Event, epochs: Sequence[tuple[str, Row]], reader: _ResultReader) -> float:
-    """Add up the cell's whole chain, as measured when each part was computed."""
+    """Add up the cell's whole chain, as measured when each part was computed.
+
+    What its stop rules looked at and gave up belongs to it: alone, it had to be trained too.
+    """
+    for part in plan.get("given_up", ()):
+        behind = chain_epochs(reader.store, part["held"], last_epoch=part["last_epoch"])
+        epochs = [*epochs, *(each for each in behind if each[1]["epoch"] > part["after"])]
     rows = sum(
         reader.seconds_per_row(recipe["kind"], recipe["key"]) * recipe["images"]
         for recipe in plan["recipes"]
@@ -508,7 +532,7 @@ def read_logits(score: Entry, *, file: str = LOGITS) -> np.ndarray:
 
 
 def _epoch_rows(cell_id: str, plan: Event, reader: _ResultReader) -> list[Row]:
-    epochs = chain_epochs(reader.store, plan["final"])
+    epochs = _curve_epochs(plan, reader.store)
     scores = {
         part: scored_epochs(reader.store, epochs, scored["on"])
         for part, scored in plan["scores"].items()

@@ -138,7 +138,7 @@ def compare_rows(
 
 
 def _epochs(store: Store, compiled: CompiledCell) -> list[dict[str, Any]]:
-    epochs = chain_epochs(store, compiled.final)
+    epochs = chain_epochs(store, compiled.curve_key, last_epoch=compiled.curve_end)
     rows = [{name: row[name] for name in row if name != "seconds"} for _, row in epochs]
     for part, images in compiled.image_sets.items():
         scores = scored_epochs(store, epochs, images.digest)

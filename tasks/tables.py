@@ -98,6 +98,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         result_key=_TEXT,
         train_key=_TEXT,
         epochs_trained=_COUNT,
+        best_epoch=_COUNT,
         train_loss=_REAL,
         train_accuracy=_REAL,
         valid_loss=_REAL,

@@ -22,7 +22,7 @@ from foodvision.data.datasets import open_dataset
 from foodvision.errors import PlanError, StoreError
 from foodvision.hashing import digest
 from foodvision.home import Home
-from foodvision.plan.graph import CompiledCell, Graph, compile_cells
+from foodvision.plan.graph import CompiledCell, compile_cells
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.compiling import compile_plan
@@ -37,6 +37,7 @@ from tasks.runners import InProcess, Workplace
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
     from tasks.compiling import CompiledPlan
@@ -178,10 +179,9 @@ def _verify_cell(
     checked_at = datetime.now(UTC).isoformat()
     compared: list[Comparison] = []
     with _empty_store(home, _datasets(stored)) as place:
-        graph = compile_cells([stored.cell], plan.facts)
-        problem = _train_alone(graph, plan, place, progress)
+        alone, problem = _train_alone(stored.cell, plan, place, progress)
         if problem is None:
-            compared = _compare(stored, graph.cells[0], Store(home.store), Store(place.store))
+            compared = _compare(stored, alone, Store(home.store), Store(place.store))
     differences = [f"{c.what}: {c.difference}" for c in compared if c.difference]
     difference = problem or "; ".join(differences) or None
     environment = {
@@ -217,19 +217,25 @@ def _empty_store(home: Home, datasets: Sequence[str]) -> Iterator[Home]:
         yield place
 
 
-def _train_alone(graph: Graph, plan: CompiledPlan, place: Home, progress: Progress) -> str | None:
-    """Do all that one cell needs; return why that failed, if it did."""
-    (alone,) = graph.cells
-    limit = plan.plan.limits.features_bytes
-    work = plan_work(graph, StoreFinished(Store(place.store)), features_bytes=limit)
+def _train_alone(
+    cell: Cell, plan: CompiledPlan, place: Home, progress: Progress
+) -> tuple[CompiledCell, str | None]:
+    """Do all that one cell needs; return it, and why that failed, if it did."""
     runner = InProcess(Workplace(place, plan.plan.folder), progress)
     ledger = Ledger(Journal(place.journals / "verify.jsonl"))
-    for group in plan_tasks(graph, work, devices=plan.facts.device_names):
-        with runner.taking(group.jobs) as do:
-            for job in group.jobs:
-                ledger.attempt(job, do)
-    error = ledger.failure(work.waiting[alone.cell.cell_id])
-    return f"it could not be trained again: {error}" if error else None
+    while True:
+        finished = StoreFinished(Store(place.store))
+        graph = compile_cells([cell], plan.facts, curves=finished)
+        work = plan_work(graph, finished, features_bytes=plan.plan.limits.features_bytes)
+        has_new = not all(ledger.knows(key) for key in work.keys)
+        for group in plan_tasks(graph, work, devices=plan.facts.device_names):
+            with runner.taking(group.jobs) as do:
+                for job in group.jobs:
+                    ledger.attempt(job, do)
+        (alone,) = graph.cells
+        error = ledger.failure(work.waiting[cell.cell_id])
+        if error or not (graph.is_open and has_new):
+            return alone, f"it could not be trained again: {error}" if error else None
 
 
 def _compare(

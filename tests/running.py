@@ -108,10 +108,11 @@ def _compile(plan: Plan, cells: Sequence[Cell], home: Home) -> tuple[Graph, Work
         for composite in composites(plan, expand(plan))
         if {cell.cell_id for cell in composite.candidates} <= {cell.cell_id for cell in cells}
     ]
-    graph = compile_cells(cells, facts, made)
+    finished = StoreFinished(Store(home.store))
+    graph = compile_cells(cells, facts, made, finished)
     return graph, plan_work(
         graph,
-        StoreFinished(Store(home.store)),
+        finished,
         features_bytes=plan.limits.features_bytes,
         latency=plan.evaluate.latency,
     )
@@ -145,8 +146,13 @@ def run(
     ledger = Ledger(Journal(place.journals / "run.jsonl"))
     runner = runner or InProcess(Workplace(place, plan.folder))
     workers = runner.workers(_on_cpu())
-    do_all(plan_tasks(graph, work, devices=_on_cpu, workers=workers), ledger, runner)
-    return Ran(plan, graph, work, ledger, store, place)
+    first = work
+    while True:
+        has_new = not all(ledger.knows(key) for key in work.keys)
+        do_all(plan_tasks(graph, work, devices=_on_cpu, workers=workers), ledger, runner)
+        if not (graph.is_open and has_new):
+            return Ran(plan, graph, first, ledger, store, place)
+        graph, work = _compile(plan, cells, place)
 
 
 def do_all(groups: Sequence[TaskGroup], ledger: Ledger, runner: Runner) -> None:

@@ -52,8 +52,8 @@ _COLUMNS = (
     "overfitting_gap", "augment", "mix",
     "test_f1_macro", "test_top_k", "test_top_k_accuracy", "test_calibration_error", "temperature",
     "test_calibrated_error", "seconds_alone", "seconds_paid", "params_total", "params_trainable",
-    "model_bytes", "model_path", "images_per_second", "epochs_trained", "position", "train_key",
-    "latency_ms", "latency_p95_ms", "latency_32_ms", "latency_32_p95_ms",
+    "model_bytes", "model_path", "images_per_second", "epochs_trained", "best_epoch", "position",
+    "train_key", "latency_ms", "latency_p95_ms", "latency_32_ms", "latency_32_p95_ms",
     "peak_memory_bytes", "peak_memory_32_bytes",
     "run_id", "config_id", "axes_json", "views_json", "settings_json",
 )  # fmt: skip

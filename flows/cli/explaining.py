@@ -90,7 +90,7 @@ def _show(explanation: Explanation) -> None:
         f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
         f"them done; {explanation.hits} stages in the store, {missing} missing\n"
     )
-    print_work(explanation.work)
+    print_work(explanation.work, titles=("At most" if explanation.is_bound else "This run",))
     tables.say("\nKept of the images:")
     for kept in explanation.kept:
         _say_kept(kept)

@@ -14,6 +14,8 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
 from foodvision.errors import PlanError, WarehouseError
+from foodvision.plan.phases import settings_at_end
+from foodvision.plan.stopping import stop_words
 from foodvision.plan.views import View
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ _RANKED_BY = {
 }
 _GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
 _LATENCY = tables.Column("ms an image", "latency_ms", tables.milliseconds, is_number=True)
+_EPOCH = tables.Column("Epoch", "epoch_words", is_number=True)
 _FINISHED = "completed"
 _WAITING = "pending"
 _SIGNS = {"tied": "≈", "better": "<"}
@@ -165,6 +168,7 @@ def best(
         f"test accuracy {row['test_accuracy']:.4f} on {images:,} images "
         f"(95 %: {low:.4f} to {high:.4f})"
     )
+    _say_epochs(row)
     if row["std"] is not None:
         tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
     for sentence in judged.sentences() if judged else ():
@@ -251,16 +255,29 @@ def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tab
     """Return the leaderboard's columns, in 80 columns; what it is ranked by stands first.
 
     Where training images are changed or mixed, the over-fitting gap stands beside the accuracy;
-    where models were measured, their latency stands last.
+    where stop rules chose, the epoch of the result; where models were measured, their latency
+    stands last.
     """
     place, label, *figures = LEADERBOARD
-    if any(row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix")):
-        figures[1:2] = [_GAP]  # in place of the loss
+    has_gap = any(row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix"))
+    if has_gap:
+        figures[1] = _GAP  # in place of the loss
+    if any(epoch_words(row) for row in rows):
+        figures[2 if has_gap else 1] = _EPOCH
     if by in _RANKED_BY:
         figures = [_RANKED_BY[by], *figures[:-1]]
     if any(row.get("latency_ms") is not None for row in rows):
         figures[-1] = _LATENCY
     return (place, label, *figures)
+
+
+def epoch_words(row: Mapping[str, Any]) -> str | None:
+    """Say which epoch is the result where a stop rule chose: `7 of 10`, of those trained."""
+    trained, best = row.get("epochs_trained"), row.get("best_epoch")
+    is_whole = best is None and trained == row.get("epochs")
+    if trained is None or is_whole or row.get("status") != _FINISHED:
+        return None
+    return f"{best or trained} of {trained}"
 
 
 def judge(leaderboard: Sequence[Row], by: str) -> Judged | None:
@@ -276,7 +293,9 @@ def print_leaderboard(
     """Print a leaderboard; a sign before the rank tells what cannot be told from the first."""
     verdicts = [str(judged.columns(row)["verdict"]) if judged else "" for row in rows]
     shown = [
-        row | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
+        row
+        | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
+        | {"epoch_words": epoch_words(row) or row.get("epochs_trained")}
         for row, verdict in zip(rows, verdicts, strict=True)
     ]
     tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")
@@ -443,6 +462,15 @@ def _details(result_key: str) -> _Details:
             reading.predictions(path, result_key),
             reading.members(path, result_key),
         )
+
+
+def _say_epochs(row: Row) -> None:
+    """Print what a stop rule decided, if one did."""
+    if row["kind"] != "trained" or epoch_words(row) is None:
+        return
+    rule = stop_words(settings_at_end(json.loads(row["settings_json"])).get("stop"))
+    restored = f", restored epoch {row['best_epoch']}" if row["best_epoch"] else ""
+    tables.say(f"trained {row['epochs_trained']} of {row['epochs']} epochs{restored} (stop: {rule})")
 
 
 def _say_members(row: Row, members: Sequence[reading.Member], leaderboard: Sequence[Row]) -> None:

@@ -101,7 +101,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         name: {"alone": alone[name], "predicted": run_[name], "counted": done[name]}
         for name in alone
     }
-    print_work(work, titles=("Predicted", "Counted"))
+    print_work(work, titles=("At most" if outcome.is_bound else "Predicted", "Counted"))
     tables.say("")
     for label, error in outcome.failures.items():
         tables.say(f"failed: {label}: {error}")

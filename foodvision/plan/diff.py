@@ -115,7 +115,7 @@ def diff_graphs(before: Graph, after: Graph) -> Difference:
     known = _Known(before)
     ends = {compiled.final for compiled in after.cells}
     passing = _by_state(after)
-    distinct = {state for compiled in after.cells for state in compiled.chain.states}
+    distinct = {state for compiled in after.cells for state in compiled.states}
     return Difference(
         cells=tuple(known.judge(compiled) for compiled in after.cells),
         dropped=tuple(
@@ -139,12 +139,12 @@ class _Known:
                 self.images.setdefault(recipe.key, set()).update(_images(compiled))
 
     def judge(self, compiled: CompiledCell) -> CellChange:
-        epochs = len(compiled.chain.states)
+        epochs = len(compiled.states)
         shared = self._shared_epochs(compiled)
         twins = self.ends.get(compiled.final, [])
         change: Change = "reused" if twins else "continued" if shared else "added"
         partner = _namesake(twins, compiled) or (
-            self.through[compiled.chain.states[shared - 1]] if shared else None
+            self.through[compiled.states[shared - 1]] if shared else None
         )
         return CellChange(
             change=change,
@@ -159,7 +159,7 @@ class _Known:
 
     def _shared_epochs(self, compiled: CompiledCell) -> int:
         """Count leading epochs; keys are chained, so a shared state has only shared ones before."""
-        states = compiled.chain.states
+        states = compiled.states
         return next(
             (epoch for epoch in range(len(states), 0, -1) if states[epoch - 1] in self.through), 0
         )
@@ -180,7 +180,7 @@ def _by_state(graph: Graph) -> dict[str, CompiledCell]:
     """Return for each state the first cell that passes through it."""
     found: dict[str, CompiledCell] = {}
     for compiled in graph.cells:
-        for state in compiled.chain.states:
+        for state in compiled.states:
             found.setdefault(state, compiled)
     return found
 
@@ -215,6 +215,6 @@ def _dropped(compiled: CompiledCell, passing: Mapping[str, CompiledCell]) -> Dro
     return DroppedCell(
         cell_id=compiled.cell.cell_id,
         label=compiled.cell.label,
-        epochs=len(compiled.chain.states),
+        epochs=len(compiled.states),
         lives_on_in=heir.cell.label if heir else None,
     )

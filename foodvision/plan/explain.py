@@ -63,6 +63,7 @@ class Explanation:
         stages: missing stages, in an order that they can be done in.
         work: per counted quantity, what each cell alone would take (`alone`) and what the run
             will do (`run`).
+        is_bound: whether both are at most that much, because stop rules decide.
     """
 
     plan: str
@@ -73,6 +74,7 @@ class Explanation:
     stages: tuple[StageLine, ...]
     work: dict[str, dict[str, int]]
     kept: tuple[Keeping, ...]
+    is_bound: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -107,6 +109,7 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
         stages=tuple(_told_apart(stages, waiting)),
         work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
         kept=keepings(graph, work),
+        is_bound=work.is_bound,
     )
 
 
@@ -151,7 +154,7 @@ def _rows_line(job: RowsJob) -> StageLine:
 def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
     span = job.span
     settings = span.phase.settings
-    epochs = f"epochs {span.first_epoch}-{span.last_epoch}"
+    epochs = f"epochs {span.first_epoch}-{span.last_epoch}{_stop_words(job)}"
     again = " again, for its curve" if job.replay else ""
     data = _names([settings.data, *(cell.settings.data for cell in cells)])
     return StageLine(
@@ -164,6 +167,14 @@ def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
         images=span.epochs * len(span.phase.train.images),
         bytes=0,
     )
+
+
+def _stop_words(job: TrainJob) -> str:
+    """Say that a span may end earlier, and what ends it."""
+    if not job.may_end:
+        return ""
+    rules = (f"{watch.rule.metric}, patience {watch.rule.patience}" for watch in job.watches)
+    return f" at most (stop: {'; '.join(dict.fromkeys(rules))})"
 
 
 def _phase_words(span: Span) -> str:

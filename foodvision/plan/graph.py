@@ -9,12 +9,15 @@ The vocabulary:
 * a *span* is a stretch of epochs of a chain, cut only where cells end or branch and where a phase
   ends;
 * a *score* is a state's outputs on a list of images.
+
+Where a stop rule chooses, a cell is what the same cell with the chosen number of epochs would be.
+Until the rule can decide, the cell is *open*: compiled as if it trained to its last epoch.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +28,7 @@ from foodvision.plan.latency import latency_stage
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.rate_groups import rate_groups
 from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
+from foodvision.plan.stopping import NoCurves, watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from foodvision.plan.rate_groups import RateGroup
     from foodvision.plan.schedules import StepValues
     from foodvision.plan.schema import CellSettings
+    from foodvision.plan.stopping import Curves, Decision, Watch
 
 # Raised by hand when the mathematics of a stage changes.
 PIXELS_VERSION = 1
@@ -140,7 +145,8 @@ class Chain:
     """The states of one cell, epoch by epoch.
 
     Attributes:
-        phases: one after the other; most cells have one.
+        phases: one after the other; most cells have one. Each ends with the epoch that its stop
+            rule chose, the last one with the last epoch that the plan allows.
         states: keys of the states after epoch 1, 2, …
         learning_rates: per epoch, the optimizer's learning rate of every step; what a block learns
             at is this times the factor of its group.
@@ -207,11 +213,12 @@ class CompiledCell:
 
     Attributes:
         cell: the cell.
-        chain: its states.
+        chain: its states, to the last epoch that the plan allows.
         spans: keys of the spans that lead to its final state, in order.
         image_sets: what it is scored on: `test`, and `valid` where the plan sets a share aside.
         score_keys: per scored part, the key of the final state's score.
         latency: the measurement of its model.
+        watches: its stop rules, one per phase that has one; behind one that is open, none.
     """
 
     cell: Cell
@@ -220,11 +227,37 @@ class CompiledCell:
     image_sets: Mapping[Part, ImageSet]
     score_keys: Mapping[Part, str]
     latency: LatencyStage
+    watches: tuple[Watch, ...] = ()
 
     @property
     def final(self) -> str:
         """Key of the final state."""
-        return self.chain.states[-1]
+        return self.states[-1]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Keys of the states that lead to the final one, and its own."""
+        return self.chain.states[: _end(self.chain, self.watches)]
+
+    @property
+    def decision(self) -> Decision | None:
+        """What a stop rule has decided in the last phase, if there is one."""
+        return _last_decision(self.chain, self.watches)
+
+    @property
+    def open_watch(self) -> Watch | None:
+        """The stop rule that cannot decide yet, if there is one."""
+        return next((each for each in self.watches if each.is_open), None)
+
+    @property
+    def curve_end(self) -> int:
+        """The last epoch of its curve; behind the final state where a stop rule restored that."""
+        return self.decision.last_epoch if self.decision else len(self.chain.states)
+
+    @property
+    def curve_key(self) -> str:
+        """Key of a state that was trained through the last epoch of the curve."""
+        return self.decision.held if self.decision else self.final
 
     @property
     def phase(self) -> Phase:
@@ -235,9 +268,13 @@ class CompiledCell:
     def result_key(self) -> str:
         """Key of the cell's result: its last stage, and the names that its outputs stand for.
 
-        Renamed classes change no bit of the training, but they are another result to tell of.
+        Renamed classes change no bit of the training, but they are another result to tell of; so
+        is a curve that goes on behind the state that was restored.
         """
-        return digest({"score": self.score_keys["test"], "classes": self.chain.train.classes})
+        told = {"score": self.score_keys["test"], "classes": self.chain.train.classes}
+        if self.curve_end > len(self.states):
+            told["curve"] = self.chain.states[self.curve_end - 1]
+        return digest(told)
 
 
 @dataclass(frozen=True)
@@ -254,9 +291,17 @@ class Graph:
     spans: Mapping[str, Span]
     composites: tuple[CompiledComposite, ...] = ()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a stop rule has to see more before all is known."""
+        return any(compiled.open_watch for compiled in self.cells)
+
 
 def compile_cells(
-    cells: Sequence[Cell], facts: Facts, composites: Sequence[Composite] = ()
+    cells: Sequence[Cell],
+    facts: Facts,
+    composites: Sequence[Composite] = (),
+    curves: Curves | None = None,
 ) -> Graph:
     """Compile cells, and what is made of them, into stages.
 
@@ -264,15 +309,22 @@ def compile_cells(
         cells: of a plan.
         facts: what only the disk or torch can tell.
         composites: of the same plan.
+        curves: what stop rules can look at; nothing by default.
 
     Raises:
         PlanError: a cell cannot be compiled: it tests on other classes than it trains on; or
             cells of an ensemble are not tested on the same images.
     """
-    chains = [_chain(cell.settings, facts) for cell in cells]
-    spans, paths = _cut(chains)
+    makers = [_ChainMaker(facts, curves or NoCurves()) for _ in cells]
+    for cell, maker in zip(cells, makers, strict=True):
+        for step in phase_steps(cell.settings):
+            maker.add(step)
+    chains = [maker.chain for maker in makers]
+    ends = [_end(maker.chain, maker.watches) for maker in makers]
+    spans, paths = _cut(chains, ends)
     compiled = []
-    for cell, chain, path in zip(cells, chains, paths, strict=True):
+    for cell, maker, end, path in zip(cells, makers, ends, paths, strict=True):
+        chain = maker.chain
         image_sets = _scored_sets(cell, chain.train, facts)
         compiled.append(
             CompiledCell(
@@ -281,12 +333,13 @@ def compile_cells(
                 spans=path,
                 image_sets=image_sets,
                 score_keys={
-                    part: score_key(chain.states[-1], images.digest)
+                    part: score_key(chain.states[end - 1], images.digest)
                     for part, images in image_sets.items()
                 },
                 latency=latency_stage(
                     chain.phases[-1], processor=facts.processor(chain.phases[-1].settings)
                 ),
+                watches=tuple(maker.watches),
             )
         )
     return Graph(tuple(compiled), spans, compile_composites(composites, compiled))
@@ -297,22 +350,77 @@ def score_key(state: str, images_digest: str) -> str:
     return digest({"stage": "score", "code": SCORE_VERSION, "state": state, "on": images_digest})
 
 
-def _chain(settings: CellSettings, facts: Facts) -> Chain:
-    phases: list[Phase] = []
-    states: list[str] = []
-    rates: list[tuple[float, ...]] = []
-    moved: list[tuple[float, ...]] = []
-    for step in phase_steps(settings):
-        phase = _phase(step, phases, facts)
-        previous = _first_parent(phase, phases, states)
-        rates += _phase_rates(phase)
-        moved += _phase_momenta(phase)
+class _ChainMaker:
+    """Makes the chain of one cell, phase by phase."""
+
+    def __init__(self, facts: Facts, curves: Curves) -> None:
+        self.watches: list[Watch] = []
+        self._facts = facts
+        self._curves = curves
+        self._phases: list[Phase] = []
+        self._states: list[str] = []
+        self._rates: list[tuple[float, ...]] = []
+        self._moved: list[tuple[float, ...]] = []
+
+    @property
+    def chain(self) -> Chain:
+        return Chain(
+            tuple(self._phases),
+            tuple(self._states),
+            learning_rates=tuple(self._rates),
+            momenta=tuple(self._moved),
+        )
+
+    def add(self, step: PhaseStep) -> None:
+        """Let a phase follow, from where the stop rule of the one before says."""
+        self._take_decision()
+        phase = _phase(step, self._phases, self._facts)
+        previous = _first_parent(phase, self._phases, self._states)
+        self._rates += _phase_rates(phase)
+        self._moved += _phase_momenta(phase)
         for epoch in range(phase.first_epoch, phase.last_epoch + 1):
-            digests = _group_rates(phase, rates[epoch - 1])
-            states.append(_epoch_key(previous, epoch, digests, moved[epoch - 1]))
-            previous = states[-1]
-        phases.append(phase)
-    return Chain(tuple(phases), tuple(states), learning_rates=tuple(rates), momenta=tuple(moved))
+            digests = _group_rates(phase, self._rates[epoch - 1])
+            self._states.append(_epoch_key(previous, epoch, digests, self._moved[epoch - 1]))
+            previous = self._states[-1]
+        self._phases.append(phase)
+        self._watch(phase)
+
+    def _watch(self, phase: Phase) -> None:
+        rule = phase.settings.stop
+        if rule is None or any(each.is_open for each in self.watches):
+            return
+        images = _watched_images(rule.metric, phase.settings, self._facts)
+        self.watches.append(
+            watch(rule, images, self._states, self._curves, first_epoch=phase.first_epoch)
+        )
+
+    def _take_decision(self) -> None:
+        """Let the last phase end with the epoch that was chosen."""
+        decision = _last_decision(self.chain, self.watches) if self._phases else None
+        if decision is None:
+            return
+        self._phases[-1] = replace(self._phases[-1], last_epoch=decision.epoch)
+        for values in (self._states, self._rates, self._moved):
+            del values[decision.epoch :]
+
+
+def _watched_images(metric: str, settings: CellSettings, facts: Facts) -> ImageSet | None:
+    """Return the images that a metric is measured on; `None` for one of training itself."""
+    part = metric.partition(".")[0]
+    return None if part == "train" else facts.image_set(settings, part)  # type: ignore[arg-type]
+
+
+def _last_decision(chain: Chain, watches: Sequence[Watch]) -> Decision | None:
+    """Return what was decided in the last phase of a chain, if its stop rule has decided."""
+    if watches and watches[-1].first_epoch == chain.phases[-1].first_epoch:
+        return watches[-1].decision
+    return None
+
+
+def _end(chain: Chain, watches: Sequence[Watch]) -> int:
+    """Return the epoch of a chain whose state is the final one."""
+    decision = _last_decision(chain, watches)
+    return decision.epoch if decision else len(chain.states)
 
 
 def _first_parent(phase: Phase, before: Sequence[Phase], states: Sequence[str]) -> str:
@@ -577,24 +685,33 @@ def _names(classes: Iterable[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + rest
 
 
-def _cut(chains: Sequence[Chain]) -> tuple[dict[str, Span], list[tuple[str, ...]]]:
+def _cut(
+    chains: Sequence[Chain], lengths: Sequence[int]
+) -> tuple[dict[str, Span], list[tuple[str, ...]]]:
     """Cut chains where cells or phases end and where they branch.
+
+    Args:
+        chains: of all cells.
+        lengths: how many epochs of each are asked for.
 
     Returns:
         The spans, and each chain's path through them.
     """
+    wanted = [chain.states[:length] for chain, length in zip(chains, lengths, strict=True)]
     children: dict[str, set[str]] = {}
-    for chain in chains:
-        for state, following in zip(chain.states, chain.states[1:], strict=False):
+    cuts: set[str] = set()
+    for chain, states in zip(chains, wanted, strict=True):
+        ends = (phase.last_epoch for phase in chain.phases[:-1])
+        cuts |= {states[-1], *(states[end - 1] for end in ends)}
+        for state, following in zip(states, states[1:], strict=False):
             children.setdefault(state, set()).add(following)
-    ends = {chain.states[phase.last_epoch - 1] for chain in chains for phase in chain.phases}
-    cuts = ends | {state for state, following in children.items() if len(following) > 1}
+    cuts |= {state for state, following in children.items() if len(following) > 1}
     spans: dict[str, Span] = {}
     paths = []
-    for chain in chains:
+    for chain, states in zip(chains, wanted, strict=True):
         path = []
         first, parent = 1, None
-        for epoch, state in enumerate(chain.states, start=1):
+        for epoch, state in enumerate(states, start=1):
             if state in cuts:
                 spans.setdefault(state, Span(state, parent, chain, first, epoch))
                 path.append(state)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from foodvision.plan.expand import drafts, identified
+from foodvision.plan.phases import phase_steps
 from foodvision.plan.problems import PlanPath, Problem, path_text
 from foodvision.plan.sections import read_axes
 
@@ -26,8 +27,8 @@ class LintWarning(Problem):
     """Something that is allowed, but seldom meant.
 
     Attributes:
-        rule: `idle-axis`, `duplicate-cells`, `test-ranking`, `no-valid`, `test-members`, `leak`,
-            `idle-exclude` or `unused-data`.
+        rule: `idle-axis`, `duplicate-cells`, `test-ranking`, `no-valid`, `test-members`,
+            `test-watched`, `idle-stop`, `leak`, `idle-exclude` or `unused-data`.
     """
 
     rule: str = ""
@@ -48,6 +49,7 @@ def lint(plan: Plan, cells: Sequence[Cell], images: Images | None = None) -> lis
         *_duplicates(plan, cells, axes),
         *_rankings(plan, cells),
         *_members(plan),
+        *_stops(plan, cells),
         *_idle_excludes(plan, axes),
         *_unused_data(plan, cells),
         *_leaks(plan, cells, images),
@@ -132,6 +134,31 @@ def _members(plan: Plan) -> Iterator[LintWarning]:
                 f"it: write by: {members.by.replace('test', 'valid')}, with valid: 0.2 in base"
             )
             yield _warning(plan, "test-members", ("ensembles", name, "members", "by"), message)
+
+
+def _stops(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
+    watched = [
+        (step.settings.stop, step.settings.epochs)
+        for cell in cells
+        for step in phase_steps(cell.settings)
+        if step.settings.stop is not None
+    ]
+    by_test = [rule.metric for rule, _ in watched if rule.metric.startswith("test.")]
+    if by_test:
+        message = (
+            f"{len(by_test)} of {len(watched)} stop rules choose the epoch by the test set "
+            f"({by_test[0]}), whose score then flatters the result: write valid: 0.2 in base and "
+            f"metric: {by_test[0].replace('test', 'valid')}"
+        )
+        yield _warning(plan, "test-watched", ("base", "stop"), message)
+    idle = [(rule.patience, epochs) for rule, epochs in watched if rule.patience >= epochs]
+    if idle:
+        message = (
+            f"{len(idle)} of {len(watched)} stop rules can end nothing: patience ({idle[0][0]}) is "
+            f"not less than the epochs ({idle[0][1]}) that they watch: train longer, or have less "
+            "patience"
+        )
+        yield _warning(plan, "idle-stop", ("base", "stop"), message)
 
 
 def _idle_excludes(plan: Plan, axes: Axes) -> Iterator[LintWarning]:

@@ -39,7 +39,6 @@ MAX_COMBINATIONS = 100_000
 _MAX_CELL_PROBLEMS = 20
 _TEXT = "<plan>"
 _SEARCHES = ("grid", "random")
-_STOP_KEYS = {"metric", "patience", "min_delta", "restore"}
 _DATA_KEYS = {"name", "fraction", "count"}
 # Stands in for the settings that are wrong while the others are checked against each other.
 _SOUND: dict[str, Any] = {
@@ -503,9 +502,6 @@ def _shape_problem(key: str, value: Any) -> str | None:
             if is_right
             else f"must be a list of mappings, got {show(value)} (and {not_yet(key)})"
         )
-    if key == "stop" and not (isinstance(value, dict) and set(value) <= _STOP_KEYS):
-        keys = ", ".join(sorted(_STOP_KEYS))
-        return f"must be a mapping of {keys}, got {show(value)} (and {not_yet(key)})"
     return None
 
 

@@ -17,7 +17,6 @@ CellPath = tuple[str, ...]
 Tree = dict[str, "Tree"]
 
 NOT_YET = {
-    "stop": "write the number of epochs, and compare several by an axis over epochs",
     "alerts": "read the table after the run (`foodvision rank`)",
 }
 

@@ -38,6 +38,7 @@ _CHANGEABLE = (
     "accumulate",
     "clip",
     "ema",
+    "stop",
     "loss",
 )
 _FIXED_INSIDE = (

@@ -35,6 +35,7 @@ from foodvision.plan.combination import EnsembleSettings, NamedTta, Pattern
 from foodvision.plan.messages import show, suggestion
 from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
 from foodvision.plan.problems import Place, PlanPath
+from foodvision.plan.stopping import StopSettings
 from foodvision.plan.values import (
     MAX_COUNT,
     MAX_ITEMS,
@@ -557,6 +558,7 @@ class CellSettings(_Settings):
         accumulate: batches per optimizer step.
         clip: how gradients are cut before a step.
         ema: the average of the weights that is scored and saved in their place.
+        stop: when training ends before its last epoch; in every phase anew.
         seed: of the new head, the order of images, dropout, augmentation, mixing; in [0, 2**63).
         precision: of forward passes in training and scoring; weights are float32 in any case.
         threads: of one training process; 1 and 2 give different last bits.
@@ -579,6 +581,7 @@ class CellSettings(_Settings):
     accumulate: Count = 1
     clip: ClipSettings | None = None
     ema: EmaSettings | None = None
+    stop: StopSettings | None = None
     loss: LossSettings = LossSettings()
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -643,6 +646,7 @@ def _clashes(cell: CellSettings) -> list[Clash]:
         *_augment_clashes(cell),
         *_step_clashes(cell),
         *_schedule_clashes(cell),
+        *_stop_clashes(cell),
     ]
 
 
@@ -796,6 +800,16 @@ def _rate_clashes(cell: CellSettings) -> list[Clash]:
         )
         found.append((paths, message))
     return found
+
+
+def _stop_clashes(cell: CellSettings) -> list[Clash]:
+    if cell.stop is None or cell.valid or not cell.stop.metric.startswith("valid."):
+        return []
+    message = (
+        f"metric ({cell.stop.metric}) is measured on images set aside, and valid is 0: write "
+        f"valid: 0.2, or metric: {cell.stop.metric.replace('valid', 'train')}"
+    )
+    return [((("stop", "metric"), ("stop",), ("valid",)), message)]
 
 
 class DataSource(_Settings):

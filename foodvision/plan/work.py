@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Chain, CompiledCell, Graph, Phase, Recipe
     from foodvision.plan.latency import LatencyStage
+    from foodvision.plan.stopping import Watch
 
 
 StageKind = Literal["train", "score", "view", "composite", "latency"]
@@ -65,12 +66,19 @@ class Finished(Protocol):
 class TrainJob:
     """A span to train, scoring every epoch on `scored`.
 
-    `replay` trains epochs again whose state exists, because their curve lacks a score.
+    Attributes:
+        span: what to train, at most.
+        scored: lists of images to score every epoch on.
+        replay: epochs are trained again whose state exists, because their curve lacks a score.
+        watches: stop rules that watch it; the states that they may choose are kept.
+        may_end: the span is for them alone: it ends when none of them wants more.
     """
 
     span: Span
     scored: tuple[ImageSet, ...]
     replay: bool = False
+    watches: tuple[Watch, ...] = ()
+    may_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,10 +205,12 @@ class Work:
         combining: after scoring and views.
         measuring: after everything else, with nothing beside it.
         hits: kind and key of each finished stage that cells use.
-        predicted: what executing it will count.
+        predicted: what executing it will count; at most that much where `is_bound`.
         naive: what each cell and composite alone, without sharing, would count.
         waiting: per cell id, keys of the jobs that it waits for; cells that wait for none are done.
             A composite waits for all that its members wait for, too.
+        is_bound: whether a stop rule decides how much of it is done. What depends on its decision
+            is predicted, but planned when it has decided.
     """
 
     rows: tuple[RowsJob, ...]
@@ -213,11 +223,23 @@ class Work:
     predicted: Tally
     naive: Tally
     waiting: Mapping[str, tuple[str, ...]]
+    is_bound: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is missing."""
-        return not (self.training or self.scoring or self.views or self.combining or self.measuring)
+        return not self.keys
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys of all missing stages but rows."""
+        return (
+            *(job.span.key for job in self.training),
+            *(job.score_key for job in self.scoring),
+            *(job.key for job in self.views),
+            *(job.key for job in self.combining),
+            *(job.key for job in self.measuring),
+        )
 
 
 def plan_work(
@@ -242,13 +264,13 @@ def plan_work(
             planner.demand_latency(compiled)
     for composite in graph.composites:
         planner.demand_composite(composite)
-    training = tuple(
-        TrainJob(planner.jobs[key], tuple(planner.scored[key]), replay=key in planner.replays)
-        for key in planner.jobs
-    )
+    training = planner.training()
     scoring = tuple(planner.score_jobs.values())
     views = tuple(planner.view_jobs.values())
-    rows = _rows_jobs(_needed_rows(training, scoring, views), finished, features_bytes)
+    later = tuple(planner.later.values())
+    later_views = tuple(planner.later_views.values())
+    needed = _needed_rows((*training, *later), scoring, (*views, *later_views))
+    rows = _rows_jobs(needed, finished, features_bytes)
     return Work(
         rows=rows,
         training=training,
@@ -257,9 +279,11 @@ def plan_work(
         combining=tuple(planner.composite_jobs.values()),
         measuring=tuple(planner.latency_jobs.values()),
         hits=tuple(sorted(planner.hits)),
-        predicted=_predict(rows, training, scoring, views),
+        predicted=_predict(rows, (*training, *later), scoring, (*views, *later_views))
+        + planner.later_scores,
         naive=_naive(graph),
         waiting={cell_id: tuple(keys) for cell_id, keys in planner.waiting.items()},
+        is_bound=graph.is_open,
     )
 
 
@@ -278,16 +302,42 @@ class _Planner:
         self.latency_jobs: dict[str, LatencyJob] = {}
         self.hits: set[tuple[str, str]] = set()
         self.waiting: dict[str, dict[str, None]] = {}
+        self.watches: dict[str, list[Watch]] = {}
+        self.in_full: set[str] = set()
+        # What may follow when stop rules have decided.
+        self.later: dict[str, TrainJob] = {}
+        self.later_views: dict[str, ViewJob] = {}
+        self.later_scores = Tally()
+
+    def training(self) -> tuple[TrainJob, ...]:
+        return tuple(
+            TrainJob(
+                span,
+                tuple(self.scored[key]),
+                replay=key in self.replays,
+                watches=() if key in self.replays else tuple(self.watches.get(key, ())),
+                may_end=key not in self.in_full | self.replays,
+            )
+            for key, span in self.jobs.items()
+        )
 
     def demand(self, compiled: CompiledCell) -> None:
         self.waiting[compiled.cell.cell_id] = {}
         self._demand_states(compiled)
         for images in compiled.image_sets.values():
             self._demand_curve(compiled, images)
+            self._demand_tail(compiled, images)
+        if compiled.open_watch is not None:
+            self._foresee(compiled, compiled.open_watch)
 
     def demand_composite(self, compiled: CompiledComposite) -> None:
         """Plan the views of its members that are missing, and itself; members come before it."""
         waiting = self.waiting[compiled.composite.cell_id] = {}
+        if any(voice.compiled.open_watch for voice in compiled.voices):
+            for voice in compiled.voices:
+                waiting.update(self.waiting[voice.compiled.cell.cell_id])
+            self.later_views |= {view.key: ViewJob(view) for view in compiled.view_scores()}
+            return
         if self.finished.has("composite", compiled.key):
             self.hits.add(("composite", compiled.key))
             return
@@ -312,31 +362,42 @@ class _Planner:
 
     def _demand_states(self, compiled: CompiledCell) -> None:
         """Plan the spans behind the deepest state of the chain that exists or will exist."""
-        states = compiled.chain.states
+        states = _states_to_plan(compiled)
         if self.finished.has("train", states[-1]):
             self.hits.add(("train", states[-1]))
             return
-        reached = next(
-            (
-                epoch
-                for epoch in range(len(states), 0, -1)
-                if states[epoch - 1] in self.jobs or self.finished.has("train", states[epoch - 1])
-            ),
-            0,
-        )
+        reached = self._reached(states, len(states))
         if reached and states[reached - 1] not in self.jobs:
             self.hits.add(("train", states[reached - 1]))
         for key in compiled.spans:
             span = self.graph.spans[key]
-            if span.last_epoch > reached:
+            if reached < span.last_epoch <= len(states):
                 begin = max(span.first_epoch - 1, reached)
                 self.jobs.setdefault(key, span.starting_after(begin))
                 self.scored.setdefault(key, [])
+            if key in self.jobs:
+                self._need(compiled, span)
         self._wait(compiled, *(state for state in states if state in self.jobs))
+
+    def _reached(self, states: Sequence[str], epoch: int) -> int:
+        """Return the deepest epoch up to `epoch` whose state exists or will exist, else 0."""
+        while epoch and not (
+            states[epoch - 1] in self.jobs or self.finished.has("train", states[epoch - 1])
+        ):
+            epoch -= 1
+        return epoch
+
+    def _need(self, compiled: CompiledCell, span: Span) -> None:
+        """Note whether a cell needs a span whole, or only until its stop rule has seen enough."""
+        watch = compiled.open_watch
+        if watch is None or span.last_epoch < watch.first_epoch:
+            self.in_full.add(span.key)
+        else:
+            self.watches.setdefault(span.key, []).append(watch)
 
     def _demand_curve(self, compiled: CompiledCell, images: ImageSet) -> None:
         """See to it that every epoch up to the final one has a score on `images`."""
-        states = compiled.chain.states
+        states = _states_to_plan(compiled)
         epoch = len(states)
         while epoch:
             key = states[epoch - 1]
@@ -346,11 +407,50 @@ class _Planner:
             else:
                 epoch = self._score_finished(compiled, epoch, images)
 
+    def _demand_tail(self, compiled: CompiledCell, images: ImageSet) -> None:
+        """See to it that the epochs behind a restored one have scores; they were trained."""
+        if compiled.decision is None:
+            return
+        held, epoch = self.finished.span(compiled.curve_key), compiled.curve_end
+        while epoch > len(compiled.states):
+            epoch = self._score_span(compiled, held, images)
+            if epoch > len(compiled.states):
+                held = self.finished.span(held.parent or "")
+
+    def _foresee(self, compiled: CompiledCell, watch: Watch) -> None:
+        """Count what a cell may ask for when its stop rule has decided: at most so much."""
+        sets = tuple(compiled.image_sets.values())
+        known = len(_states_to_plan(compiled))
+        for key in compiled.spans:
+            span = self.graph.spans[key]
+            if span.last_epoch > known:
+                self.later.setdefault(key, TrainJob(span, sets))
+        states = compiled.chain.states
+        reached = self._finished_epochs(states, known)
+        if reached < watch.first_epoch:
+            return
+        self.later_scores += Tally(scored_images=sum(len(images.images) for images in sets))
+        lost = [
+            epoch
+            for epoch in range(watch.first_epoch, reached)
+            if not self.finished.has("train", states[epoch - 1])
+        ]
+        if lost:  # a state that was too large to keep has to be trained again if it is chosen
+            ways = {epoch: self._finished_epochs(states, epoch) for epoch in lost}
+            worst = max(lost, key=lambda epoch: epoch - ways[epoch])
+            span = Span(states[worst - 1], None, compiled.chain, ways[worst] + 1, worst)
+            self.later.setdefault(span.key, TrainJob(span, sets))
+
+    def _finished_epochs(self, states: Sequence[str], epoch: int) -> int:
+        while epoch and not self.finished.has("train", states[epoch - 1]):
+            epoch -= 1
+        return epoch
+
     def _score_while_training(self, key: str, images: ImageSet) -> int:
         """Score a span as it trains, unless a killed run wrote the score, but not the span."""
         span = self.jobs[key]
         whole = score_key(key, images.digest)
-        if self._is_scored(whole, span.first_epoch, span.last_epoch):
+        if key not in self.watches and self._is_scored(whole, span.first_epoch, span.last_epoch):
             self.hits.add(("score", whole))
         elif images not in self.scored[key]:
             self.scored[key].append(images)
@@ -364,17 +464,21 @@ class _Planner:
         )
 
     def _score_finished(self, compiled: CompiledCell, epoch: int, images: ImageSet) -> int:
-        chain = compiled.chain
-        held = self.finished.span(chain.states[epoch - 1])
+        held = self.finished.span(compiled.chain.states[epoch - 1])
+        before = self._score_span(compiled, held, images)
+        self._score_final_alias(compiled, epoch, images, held)
+        return before
+
+    def _score_span(self, compiled: CompiledCell, held: FinishedSpan, images: ImageSet) -> int:
+        """See to it that a finished span is scored; return the epoch before it."""
         whole = score_key(held.key, images.digest)
         if self._is_scored(whole, held.first_epoch, held.trained_to):
             self.hits.add(("score", whole))
         elif held.keeps_every_state:
             every = tuple(range(held.first_epoch, held.last_epoch + 1))
-            self._score_kept(compiled, ScoreJob(held.key, chain, held, every, images))
+            self._score_kept(compiled, ScoreJob(held.key, compiled.chain, held, every, images))
         else:
             self._replay(compiled, held, images)
-        self._score_final_alias(compiled, epoch, images, held)
         return held.first_epoch - 1
 
     def _score_final_alias(
@@ -396,14 +500,7 @@ class _Planner:
     def _replay(self, compiled: CompiledCell, held: FinishedSpan, images: ImageSet) -> None:
         """Train a finished span again for its curve, from the deepest state before it."""
         states = compiled.chain.states
-        reached = next(
-            (
-                epoch
-                for epoch in range(held.first_epoch - 1, 0, -1)
-                if self.finished.has("train", states[epoch - 1])
-            ),
-            0,
-        )
+        reached = self._finished_epochs(states, held.first_epoch - 1)
         span = Span(held.key, held.parent, compiled.chain, held.first_epoch, held.last_epoch)
         self.jobs.setdefault(held.key, span.starting_after(reached))
         self.scored.setdefault(held.key, [])
@@ -413,6 +510,12 @@ class _Planner:
 
     def _wait(self, compiled: CompiledCell, *keys: str) -> None:
         self.waiting[compiled.cell.cell_id].update(dict.fromkeys(keys))
+
+
+def _states_to_plan(compiled: CompiledCell) -> tuple[str, ...]:
+    """Return the states to the final one; to the end of the phase whose stop rule is open."""
+    watch = compiled.open_watch
+    return compiled.states if watch is None else compiled.states[: watch.last_epoch]
 
 
 def _rows_jobs(

@@ -51,6 +51,7 @@ class Curve:
         loss: per epoch, >= 0; NaN or infinite where it diverged.
         accuracy: per epoch, in [0, 1].
         is_best: the cell is the winner.
+        result_epoch: whose state is the result, where a stop rule restored one; `None`: the last.
     """
 
     label: str
@@ -59,6 +60,13 @@ class Curve:
     loss: Sequence[float]
     accuracy: Sequence[float]
     is_best: bool = False
+    result_epoch: int | None = None
+
+    @property
+    def result_index(self) -> int:
+        """Where the epoch of the result stands."""
+        epochs = list(self.epochs)
+        return epochs.index(self.result_epoch) if self.result_epoch in epochs else len(epochs) - 1
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class _Cell:
     @property
     def final_accuracy(self) -> float:
         values = self.judge.accuracy
-        return values[-1] if len(values) else math.nan
+        return values[self.judge.result_index] if len(values) else math.nan
 
     @property
     def is_finite(self) -> bool:
@@ -255,7 +263,11 @@ def _summary(cells: Sequence[_Cell]) -> str:
     if best is not None and not math.isnan(best.final_accuracy):
         share = style.percent(best.final_accuracy, digits=1)
         name = style.shorten(best.label, 60)
-        parts.append(f"{name}: {share} {best.judge.split} accuracy after the last epoch")
+        epoch = best.judge.result_epoch
+        when = "the last epoch" if epoch is None else f"epoch {epoch}, restored"
+        parts.append(f"{name}: {share} {best.judge.split} accuracy after {when}")
+    if any(cell.judge.result_epoch for cell in cells):
+        parts.append("○ restored by a stop rule")
     if diverged:
         parts.append(f"{diverged} diverged (✕)")
     return " · ".join(parts)
@@ -286,6 +298,17 @@ def _draw(
         markeredgewidth=0,
         markevery=max(1, int(finite.sum()) // 10),
     )
+    if curve.result_epoch is not None and finite[curve.result_index]:
+        axes.plot(
+            curve.result_epoch,
+            values[curve.result_index],
+            marker="o",
+            markersize=9 if look.width > 2 else 7,
+            markerfacecolor="none",
+            markeredgecolor=look.colour,
+            markeredgewidth=1.6,
+            zorder=5,
+        )
     if last is not None and not finite.all():
         axes.plot(
             epochs[last],

@@ -15,9 +15,10 @@ from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
 from foodvision.models.build import apply_freeze, training_mode
 from foodvision.models.folding import frozen_prefix
-from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, score_key
+from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
+from foodvision.stages.curves import read_curve
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import ClipSettings, OptimizerSettings
@@ -29,14 +30,15 @@ from foodvision.train.snapshots import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
     from foodvision.data.loaders import Inputs
     from foodvision.models.blocks import BlockModel
     from foodvision.plan.facts import ImageSet
-    from foodvision.plan.graph import Phase, Span
+    from foodvision.plan.graph import Phase
+    from foodvision.plan.stopping import Watch
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
     from foodvision.store import Store
@@ -60,13 +62,13 @@ class _Scores:
     labels: Tensor
     precision: Precision
     rows: list[dict[str, Any]] = field(default_factory=list)
-    logits: Tensor | None = None
-    seconds: float = 0.0
+    logits: dict[int, Tensor] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
 
     def add(self, epoch: int, module: nn.Module) -> None:
         started = time.perf_counter()
-        self.logits = predict_logits(module, self.inputs, precision=self.precision)
-        score = score_logits(self.logits, self.labels)
+        self.logits[epoch] = predict_logits(module, self.inputs, precision=self.precision)
+        score = score_logits(self.logits[epoch], self.labels)
         self.rows.append(
             {
                 "epoch": epoch,
@@ -75,7 +77,58 @@ class _Scores:
                 "images": score.images,
             }
         )
-        self.seconds += time.perf_counter() - started
+        self.seconds[epoch] = time.perf_counter() - started
+
+    def forget(self, *, but: Collection[int]) -> None:
+        """Keep the outputs of some epochs only."""
+        self.logits = {epoch: logits for epoch, logits in self.logits.items() if epoch in but}
+
+
+class _Judges:
+    """Stop rules that watch a span: what they have seen, and which states they may choose."""
+
+    def __init__(self, watches: Sequence[Watch], span: Span, store: Store, *, may_end: bool) -> None:
+        self._watches = watches
+        self._first_epoch = span.first_epoch
+        self._may_end = may_end
+        states = span.chain.states[: span.last_epoch]
+        known = [_known_values(each, states, store) for each in watches]
+        # Another run may have come further while this one waited for the lock.
+        seen = [each.judge(values) for each, values in zip(watches, known, strict=True)]
+        self.are_over_already = may_end and all(judge.is_over for judge in seen)
+        self._judges = [
+            each.judge(values[: max(span.first_epoch - each.first_epoch, 0)])
+            for each, values in zip(watches, known, strict=True)
+        ]
+
+    def observe(self, result: EpochResult, scores: Sequence[_Scores]) -> None:
+        """Take in an epoch that was trained and scored."""
+        if result.diverged:
+            return
+        for each, judge in zip(self._watches, self._judges, strict=True):
+            part, _, name = each.rule.metric.partition(".")
+            if each.images is None:
+                value = _finite(getattr(result, f"{part}_{name}"))
+            else:
+                rows = next(score.rows for score in scores if score.images == each.images)
+                value = rows[-1][name]
+            judge.observe([value])
+
+    @property
+    def are_over(self) -> bool:
+        """Whether nobody wants more epochs."""
+        return self._may_end and all(judge.is_over for judge in self._judges)
+
+    def ends(self) -> set[int]:
+        """Return the epochs of the span whose states somebody may choose, or ends with."""
+        found = {judge.chosen for judge in self._judges}
+        found |= {judge.epoch for judge in self._judges if judge.is_over}
+        return {epoch for epoch in found if epoch >= self._first_epoch}
+
+
+def _known_values(watch: Watch, states: Sequence[str], store: Store) -> Sequence[float | None]:
+    first, metric = watch.first_epoch, watch.rule.metric
+    return read_curve(store, states, metric, watch.images, first_epoch=first).values
 
 
 def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
@@ -94,13 +147,9 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
     span, phase = job.span, job.span.phase
     with site.exact(phase.settings.threads), site.store.lock(f"train-{span.key}"):
         is_new = not site.store.has("train", span.key)  # another run may have been faster
-        epochs = _epochs_to_score(span, site.store, is_new=is_new)
-        wanted = [
-            images
-            for images in job.scored
-            if not _has_scores(site.store, score_key(span.key, images.digest), epochs)
-        ]
-        if not (is_new or wanted):
+        judges = _Judges(job.watches, span, site.store, may_end=job.may_end)
+        wanted = _missing_scores(job, site.store, is_new=is_new)
+        if judges.are_over_already or not (is_new or wanted):
             return Tally()
         model = site.models.initial(phase)
         apply_freeze(model, phase.architecture.frozen_count, phase.settings.model.batchnorm)
@@ -110,12 +159,38 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         if span.parent and _diverged_at(site.store, span.parent):
             states = _stay_diverged(span, site.store, model, scores)
         else:
-            states, results = _run_epochs(span, site, model, scores, through)
-        for score in scores:
-            _write_score(site.store, span.key, score)
-        if is_new:
-            _write_span(site.store, span, states, results)
+            states, results = _run_epochs(span, site, model, scores, through, judges)
+        for piece in _pieces(span, results, judges.ends()):
+            within = range(piece.first_epoch, piece.last_epoch + 1) if results else None
+            for score in scores:
+                _write_score(site.store, piece.key, score, within)
+            if is_new:
+                _write_span(site.store, piece, states, results)
     return _count(results, scores, is_live=through is not None)
+
+
+def _missing_scores(job: TrainJob, store: Store, *, is_new: bool) -> list[ImageSet]:
+    """Return the lists of images to score: all where a stop rule has to see how they go."""
+    if job.watches:
+        return list(job.scored)
+    epochs = _epochs_to_score(job.span, store, is_new=is_new)
+    return [
+        images
+        for images in job.scored
+        if not _has_scores(store, score_key(job.span.key, images.digest), epochs)
+    ]
+
+
+def _pieces(span: Span, results: Sequence[EpochResult], ends: set[int]) -> list[Span]:
+    """Cut what was trained of a span behind the states that stop rules may choose."""
+    is_whole = not results or results[-1].diverged
+    last = span.last_epoch if is_whole else results[-1].epoch
+    pieces: list[Span] = []
+    for end in sorted({*ends, last}):
+        begin = pieces[-1].last_epoch + 1 if pieces else span.first_epoch
+        parent = pieces[-1].key if pieces else span.parent
+        pieces.append(Span(span.chain.states[end - 1], parent, span.chain, begin, end))
+    return pieces
 
 
 def _epochs_to_score(span: Span, store: Store, *, is_new: bool) -> range:
@@ -153,6 +228,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
         for epoch in job.epochs:
             load_state(site.store, job.chain.states[epoch - 1], model)
             score.add(epoch, suffix)
+            score.forget(but={epoch})
         _write_score(site.store, job.key, score)
     return _count([], [score], is_live=through is not None)
 
@@ -204,6 +280,7 @@ def _run_epochs(
     model: BlockModel,
     scores: list[_Scores],
     through: nn.Module | None,
+    judges: _Judges,
 ) -> tuple[dict[int, Snapshot], list[EpochResult]]:
     phase = span.phase
     _, suffix = model.split(phase.prefix_count)
@@ -242,9 +319,16 @@ def _run_epochs(
     for result, take in _telling_shortage(epochs, phase, site):
         for score in scores:
             score.add(result.epoch, suffix)
-        keeper.offer(take, is_last=result.epoch == span.last_epoch or result.diverged)
+        judges.observe(result, scores)
+        is_last = result.epoch == span.last_epoch or result.diverged or judges.are_over
+        needed = judges.ends() | ({result.epoch} if is_last else set())
+        keeper.offer(take, result.epoch, needed=needed)
+        for score in scores:
+            score.forget(but=needed)
         results.append(result)
         bar.advance(1)
+        if judges.are_over:
+            break
     bar.close()
     return keeper.states, results
 
@@ -314,20 +398,19 @@ def _mix_at(phase: Phase) -> Callable[[int], Mixer] | None:
 
 
 class _Keeper:
-    """Keeps small snapshots of every epoch, large ones of the last."""
+    """Keeps small snapshots of every epoch, large ones of those that are needed."""
 
     def __init__(self) -> None:
         self.states: dict[int, Snapshot] = {}
         self._are_small: bool | None = None
 
-    def offer(self, take: Callable[[], Snapshot], *, is_last: bool) -> None:
-        if not is_last and self._are_small is False:
-            return
-        snapshot = take()
-        if self._are_small is None:
-            self._are_small = _snapshot_bytes(snapshot) <= KEPT_SNAPSHOT_BYTES
-        if is_last or self._are_small:
-            self.states[snapshot.epoch] = snapshot
+    def offer(self, take: Callable[[], Snapshot], epoch: int, *, needed: set[int]) -> None:
+        if epoch in needed or self._are_small is not False:
+            self.states[epoch] = take()
+            if self._are_small is None:
+                self._are_small = _snapshot_bytes(self.states[epoch]) <= KEPT_SNAPSHOT_BYTES
+        if not self._are_small:
+            self.states = {each: kept for each, kept in self.states.items() if each in needed}
 
 
 def _snapshot_bytes(snapshot: Snapshot) -> int:
@@ -340,8 +423,13 @@ def _snapshot_bytes(snapshot: Snapshot) -> int:
 
 
 def _write_span(
-    store: Store, span: Span, states: dict[int, Snapshot], results: list[EpochResult]
+    store: Store, span: Span, states: Mapping[int, Snapshot], results: Sequence[EpochResult]
 ) -> None:
+    """Write a span, or a piece of one: what is there of its epochs."""
+    epochs = range(span.first_epoch, span.last_epoch + 1)
+    results = [result for result in results if result.epoch in epochs]
+    if results:
+        states = {epoch: states[epoch] for epoch in epochs if epoch in states}
     keys = list(span.chain.states[span.first_epoch - 1 : span.last_epoch])
     inputs = {"phase": dict(span.phase.inputs), "parent": span.parent, "states": keys}
     with store.writing("train", span.key, inputs=inputs, code_version=TRAIN_VERSION) as writer:
@@ -378,23 +466,32 @@ def _group_rates(result: EpochResult, phase: Phase) -> dict[str, dict[str, float
     return {"learning_rates": rates}
 
 
-def _write_score(store: Store, state: str, score: _Scores) -> None:
-    if score.logits is None:
-        return
+def _write_score(store: Store, state: str, score: _Scores, within: range | None = None) -> None:
+    """Write scores of epochs, and the outputs of the last one.
+
+    Args:
+        store: where to.
+        state: key of the last state.
+        score: of all epochs.
+        within: the epochs to write; `None`: all.
+    """
+    rows = [row for row in score.rows if within is None or row["epoch"] in within]
     key = score_key(state, score.images.digest)
+    if not rows or _has_scores(store, key, [row["epoch"] for row in rows]):
+        return
     inputs = {"state": state, "on": score.images.digest}
     with store.writing(
         "score", key, inputs=inputs, code_version=SCORE_VERSION, replaces=True
     ) as writer:
-        np.save(writer.path / "logits.npy", score.logits.numpy())
+        np.save(writer.path / "logits.npy", score.logits[rows[-1]["epoch"]].numpy())
         writer.notes |= {
             "part": score.images.part,
             "dataset": score.images.dataset,
             "share": dict(score.images.share),
-            "rows": score.rows,
+            "rows": rows,
         }
-        writer.work |= {"images": sum(row["images"] for row in score.rows)}
-        writer.seconds = score.seconds
+        writer.work |= {"images": sum(row["images"] for row in rows)}
+        writer.seconds = sum(score.seconds[row["epoch"]] for row in rows)
 
 
 def _count(results: list[EpochResult], scores: list[_Scores], *, is_live: bool) -> Tally:

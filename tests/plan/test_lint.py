@@ -141,3 +141,17 @@ rank: {by: test.loss, then: null}
     plan = load_plan(text)
     (warning,) = lint(plan, expand(plan))
     assert str(warning).startswith("<plan>:12:12: rank.by: chooses the best of 2 cells")
+
+
+def test_a_stop_rule_that_looks_at_the_test_set(warnings: Any) -> None:
+    ((rule, text),) = warnings({"stop": {"metric": "test.accuracy", "patience": 1}, "epochs": 3})
+    assert rule == "test-watched"
+    assert "1 of 1 stop rules choose the epoch by the test set (test.accuracy)" in text
+    assert text.endswith("write valid: 0.2 in base and metric: valid.accuracy")
+
+
+def test_a_stop_rule_that_can_end_nothing(warnings: Any) -> None:
+    stop = {"metric": "train.loss", "patience": 3}
+    ((rule, text),) = warnings({"stop": stop}, grid={"epochs": [2, 4]})
+    assert rule == "idle-stop"
+    assert "1 of 2 stop rules can end nothing: patience (3) is not less than the epochs (2)" in text

@@ -842,16 +842,6 @@ LINES = [
     ),
     # not yet
     (
-        "stop",
-        GOOD + "  stop: {metric: valid.loss, patience: 3}\n",
-        "13:3: base.stop: not yet: 'stop' will come",
-    ),
-    (
-        "stop of a wrong shape",
-        GOOD + "  stop: {pateince: 3}\n",
-        "13:3: base.stop: must be a mapping of metric, min_delta, patience, restore, got",
-    ),
-    (
         "search without a number",
         GOOD + "search: random\n",
         "13:9: search: random has to say how many cells: write search: {kind: random, n: 20}",
@@ -976,10 +966,56 @@ LINES = [
         "15:1: exclude: must leave a cell, all 2 combinations match: exclude less",
     ),
     ("alerts", GOOD + "alerts: [{when: x}]\n", "13:1: alerts: not yet: 'alerts' will come"),
+    # stop rules
     (
-        "an axis over stop",
-        GOOD + "grid: {stop: {a: {}}}\n",
-        "13:8: grid.stop: not yet: 'stop' will come",
+        "a stop rule without images to look at",
+        GOOD + "  stop: {patience: 3}\n",
+        "13:9: base.stop: metric (valid.loss) is measured on images set aside, and valid is 0: write valid: 0.2, or metric: train.loss",
+    ),
+    (
+        "a stop rule on images that are not set aside",
+        GOOD + "  stop: {patience: 3, metric: valid.accuracy}\n",
+        "13:31: base.stop.metric: metric (valid.accuracy) is measured on images set aside, and valid is 0: write valid: 0.2, or metric: train.accuracy",
+    ),
+    (
+        "no patience",
+        GOOD + "  stop: {patience: 0, metric: test.loss}\n",
+        "13:20: base.stop.patience: must be at least 1, got 0",
+    ),
+    (
+        "patience that nobody says",
+        GOOD + "  stop: {metric: test.loss}\n",
+        "13:3: base.stop.patience: is missing: add it",
+    ),
+    (
+        "patience misspelled",
+        GOOD + "  stop: {pateince: 3, metric: test.loss}\n",
+        "13:10: base.stop.pateince: unknown key; did you mean 'patience'?",
+    ),
+    (
+        "a negative min_delta",
+        GOOD + "  stop: {patience: 1, min_delta: -0.1, metric: test.loss}\n",
+        "13:34: base.stop.min_delta: must be at least 0, got -0.1",
+    ),
+    (
+        "an unknown metric",
+        GOOD + "  stop: {patience: 1, metric: valid.f1}\n",
+        "13:31: base.stop.metric: must be one of valid.loss, valid.accuracy, test.loss, test.accuracy, train.loss, train.accuracy, got 'valid.f1'; did you mean 'valid.loss'?",
+    ),
+    (
+        "an unknown state to restore",
+        GOOD + "  stop: {patience: 1, restore: first, metric: test.loss}\n",
+        "13:32: base.stop.restore: must be one of best, last, got 'first'",
+    ),
+    (
+        "a stop rule of an axis without images to look at",
+        GOOD + "grid: {stop: {none: null, some: {patience: 2}}}\n",
+        "13:33: grid.stop.some: metric (valid.loss) is measured on images set aside, and valid is 0: write valid: 0.2, or metric: train.loss",
+    ),
+    (
+        "a stop rule of a phase without images to look at",
+        PHASES.replace("transform.size: 64", "stop: {patience: 1}"),
+        "14:25: base.phases[1].stop: metric (valid.loss) is measured on images set aside, and valid is 0: write valid: 0.2, or metric: train.loss",
     ),
 ]
 
@@ -1007,7 +1043,7 @@ def test_the_good_plan_is_good() -> None:
 def test_all_problems_at_once_in_the_order_of_lines() -> None:
     text = (
         changed("epochs: 5", "epochs: 0").replace("name: p", "name: a/b")
-        + "  micro_batch: 64\n  stop: {}\ngrid: {modle: [x], seed: [-1, 1.5]}\nrank: {by: x}\n"
+        + "  micro_batch: 64\nalerts: {}\ngrid: {modle: [x], seed: [-1, 1.5]}\nrank: {by: x}\n"
     )
     found = problems(text)
     paths = [line.split(": ")[1] for line in found]
@@ -1015,7 +1051,7 @@ def test_all_problems_at_once_in_the_order_of_lines() -> None:
         "name",
         "base.epochs",
         "base.micro_batch",
-        "base.stop",
+        "alerts",
         "grid.modle",
         "grid.seed[0]",
         "grid.seed[1]",

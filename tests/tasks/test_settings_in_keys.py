@@ -65,6 +65,7 @@ STAGES = {
     "accumulate": "train",
     "clip*": "train",
     "ema*": "train",
+    "stop*": "nothing",  # chooses one of the states; which one, its result tells
     "loss*": "train",
     "seed": "train",
     "precision": "features",
@@ -83,6 +84,7 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "transform.resize_to": {"transform.resize": "crop"},
     "optimizer.sgd.nesterov": {"optimizer.momentum": 0.9},
     "schedule.*.warmup.steps": {"schedule.warmup": {"steps": 2}},  # in place of epochs
+    "stop*": {"valid": 0.25},
 }
 # The second of two phases, changed alone: settings of its own, and what it starts with.
 PHASES: tuple[Json, ...] = (

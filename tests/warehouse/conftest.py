@@ -115,6 +115,7 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "result_key": (_TEXT, "result-1"),
         "train_key": (_TEXT, "train-1"),
         "epochs_trained": (_COUNT, 5),
+        "best_epoch": (_COUNT, None),
         **_METRICS,
         "seconds_alone": (_REAL, 10.0),
         "seconds_paid": (_REAL, 2.0),

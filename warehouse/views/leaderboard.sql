@@ -92,6 +92,7 @@ select
     -- A merge patch with null drops the key (RFC 7386).
     md5(cast(json_merge_patch(entries.settings_json, '{"seed": null}') as varchar)) as config_id,
     latest.epochs_trained,
+    latest.best_epoch,
     latest.train_loss,
     latest.train_accuracy,
     latest.valid_loss,
@@ -166,7 +167,8 @@ comment on column leaderboard.device is 'device that the recipe asks for';
 comment on column leaderboard.views_json is 'views in which a composite sees every image, as JSON; null: trained';
 comment on column leaderboard.settings_json is 'the whole recipe as canonical JSON';
 comment on column leaderboard.config_id is 'hash of the recipe without its seed';
-comment on column leaderboard.epochs_trained is 'epochs behind the state that is the result';
+comment on column leaderboard.epochs_trained is 'epochs that were trained: those of its curve; fewer than epochs where a stop rule ended them';
+comment on column leaderboard.best_epoch is 'epoch whose state a stop rule restored as the result; null: the result is the last state';
 comment on column leaderboard.train_loss is 'mean loss over the training images in the last epoch';
 comment on column leaderboard.train_accuracy is 'share of training images classified rightly, in [0, 1]';
 comment on column leaderboard.valid_loss is 'mean loss over the validation images';

@@ -4,11 +4,13 @@
 -- split: train, valid or test; a split without any figure has no row
 -- loss, accuracy: mean over the images of the split; accuracy in [0, 1]
 -- learning_rate: of the last step of the epoch
+-- is_result: the state after the epoch is the result (a stop rule may restore an earlier one)
 create or replace view learning_curves as
 with latest as (
     select
         cell_id,
-        result_key
+        result_key,
+        coalesce(best_epoch, epochs_trained) as result_epoch
     from leaderboard
     where result_key is not null
     qualify
@@ -40,7 +42,8 @@ select
     curves.split,
     curves.loss,
     curves.accuracy,
-    curves.learning_rate
+    curves.learning_rate,
+    curves.epoch = latest.result_epoch as is_result
 from latest
 inner join curves on latest.result_key = curves.result_key
 where curves.loss is not null or curves.accuracy is not null;
@@ -53,3 +56,4 @@ comment on column learning_curves.split is 'train, valid or test';
 comment on column learning_curves.loss is 'mean loss over the images of the split';
 comment on column learning_curves.accuracy is 'share of the images of the split classified rightly, in [0, 1]';
 comment on column learning_curves.learning_rate is 'learning rate of the last step of the epoch';
+comment on column learning_curves.is_result is 'the state after the epoch is the result: the last one, unless a stop rule restored an earlier one';
