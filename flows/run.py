@@ -595,9 +595,7 @@ def _describe_compiled(compiled: CompiledCell) -> dict[str, Any]:
 
 
 def _describe_stops(compiled: CompiledCell) -> dict[str, Any]:
-    """Say where a curve ends that is longer than the training behind the result, and what else
-    was trained for the decisions of stop rules.
-    """
+    """Say what stop rules decided: where the curve ends, and what was trained and given up."""
     decided = [watch.decision for watch in compiled.watches if watch.decision]
     if not decided:
         return {}

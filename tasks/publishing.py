@@ -192,8 +192,7 @@ class Publisher:
             epochs=[EpochScalars(**row) for row in rows],
             config=settings,
             hparams=_hparams(settings_at_end(settings)),
-            final={name: last[name] for name in _FINAL if name in last}
-            | _stop_figures(compiled),
+            final={name: last[name] for name in _FINAL if name in last} | _stop_figures(compiled),
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
         )

@@ -259,7 +259,9 @@ def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tab
     stands last.
     """
     place, label, *figures = LEADERBOARD
-    has_gap = any(row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix"))
+    has_gap = any(
+        row.get(name) not in (None, "none") for row in rows for name in ("augment", "mix")
+    )
     if has_gap:
         figures[1] = _GAP  # in place of the loss
     if any(epoch_words(row) for row in rows):
@@ -470,7 +472,9 @@ def _say_epochs(row: Row) -> None:
         return
     rule = stop_words(settings_at_end(json.loads(row["settings_json"])).get("stop"))
     restored = f", restored epoch {row['best_epoch']}" if row["best_epoch"] else ""
-    tables.say(f"trained {row['epochs_trained']} of {row['epochs']} epochs{restored} (stop: {rule})")
+    tables.say(
+        f"trained {row['epochs_trained']} of {row['epochs']} epochs{restored} (stop: {rule})"
+    )
 
 
 def _say_members(row: Row, members: Sequence[reading.Member], leaderboard: Sequence[Row]) -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from foodvision.errors import PlanError
@@ -703,7 +704,7 @@ def _cut(
     for chain, states in zip(chains, wanted, strict=True):
         ends = (phase.last_epoch for phase in chain.phases[:-1])
         cuts |= {states[-1], *(states[end - 1] for end in ends)}
-        for state, following in zip(states, states[1:], strict=False):
+        for state, following in pairwise(states):
             children.setdefault(state, set()).add(following)
     cuts |= {state for state, following in children.items() if len(following) > 1}
     spans: dict[str, Span] = {}

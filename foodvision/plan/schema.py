@@ -35,7 +35,7 @@ from foodvision.plan.combination import EnsembleSettings, NamedTta, Pattern
 from foodvision.plan.messages import show, suggestion
 from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
 from foodvision.plan.problems import Place, PlanPath
-from foodvision.plan.stopping import StopSettings
+from foodvision.plan.stopping import StopSettings  # noqa: TC001 - pydantic reads it
 from foodvision.plan.values import (
     MAX_COUNT,
     MAX_ITEMS,

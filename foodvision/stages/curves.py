@@ -82,7 +82,9 @@ class _CurveReader:
         key = score_key(notes["states"][-1], self._images.digest)
         if not self._has("score", key):
             return None
-        return {row["epoch"]: row[self._name] for row in self._store.get("score", key).notes["rows"]}
+        return {
+            row["epoch"]: row[self._name] for row in self._store.get("score", key).notes["rows"]
+        }
 
     def _read(
         self, notes: Mapping[str, Any], rows: Mapping[int, float | None], epoch: int

@@ -87,15 +87,16 @@ class _Scores:
 class _Judges:
     """Stop rules that watch a span: what they have seen, and which states they may choose."""
 
-    def __init__(self, watches: Sequence[Watch], span: Span, store: Store, *, may_end: bool) -> None:
+    def __init__(self, job: TrainJob, store: Store) -> None:
+        watches, span = job.watches, job.span
         self._watches = watches
         self._first_epoch = span.first_epoch
-        self._may_end = may_end
+        self._may_end = job.may_end
         states = span.chain.states[: span.last_epoch]
         known = [_known_values(each, states, store) for each in watches]
         # Another run may have come further while this one waited for the lock.
         seen = [each.judge(values) for each, values in zip(watches, known, strict=True)]
-        self.are_over_already = may_end and all(judge.is_over for judge in seen)
+        self.are_over_already = job.may_end and all(judge.is_over for judge in seen)
         self._judges = [
             each.judge(values[: max(span.first_epoch - each.first_epoch, 0)])
             for each, values in zip(watches, known, strict=True)
@@ -147,7 +148,7 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
     span, phase = job.span, job.span.phase
     with site.exact(phase.settings.threads), site.store.lock(f"train-{span.key}"):
         is_new = not site.store.has("train", span.key)  # another run may have been faster
-        judges = _Judges(job.watches, span, site.store, may_end=job.may_end)
+        judges = _Judges(job, site.store)
         wanted = _missing_scores(job, site.store, is_new=is_new)
         if judges.are_over_already or not (is_new or wanted):
             return Tally()

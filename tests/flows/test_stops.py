@@ -1,4 +1,4 @@
-"""Stop rules in a whole run: the restored epoch in tables, files, ensembles, and again for nothing."""
+"""Stop rules in a whole run: the restored epoch in tables and files, and again for nothing."""
 
 from __future__ import annotations
 

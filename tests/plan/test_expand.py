@@ -370,6 +370,7 @@ def test_settings_are_what_others_see_as_json(cells: Cells) -> None:
         "accumulate": 1,
         "clip": None,
         "ema": None,
+        "stop": None,
         "loss": {"kind": "cross_entropy", "label_smoothing": 0.0},
         "seed": 42,
         "precision": "float32",

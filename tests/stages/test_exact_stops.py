@@ -83,7 +83,7 @@ def test_a_rule_ends_training_and_restores_the_best_epoch(
     assert run(text_of(photos, "{patience: 2}", model=model), tmp_path / "stopped").work.is_empty
 
 
-def test_alone_equals_in_company(photos: Path, tmp_path: Path, keeps: bool) -> None:  # noqa: ARG001
+def test_alone_equals_in_company(photos: Path, tmp_path: Path, keeps: bool) -> None:
     axes = (
         "grid:\n  stop:\n    none: null\n    short: {patience: 1}\n    long: {patience: 3}\n"
         "    last: {patience: 2, restore: last, metric: train.loss}\n  epochs: [3, 10]\n"

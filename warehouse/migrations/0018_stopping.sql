@@ -1,4 +1,4 @@
--- grain: columns of cell_runs, see 0005
+-- grain: one row per run and cell (which epoch a stop rule restored)
 alter table cell_runs add column best_epoch integer;
 
 comment on column cell_runs.epochs_trained is 'epochs that were trained: those of its curve; a stop rule may end them early';
