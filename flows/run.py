@@ -299,7 +299,7 @@ class Run:
         return {
             compiled.cell.cell_id
             for compiled in graph.cells
-            if settled.issuperset(work.waiting[compiled.cell.cell_id])
+            if settled.issuperset(work.waiting[compiled.cell.cell_id]) and not compiled.open_watch
         }
 
     def _outcomes(
