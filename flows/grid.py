@@ -17,7 +17,7 @@ from foodvision.errors import FoodVisionError
 from foodvision.files import telling_full_disk
 from foodvision.home import Home
 from tasks.journal import Journal, journals, read_journal
-from tasks.loading import load_run
+from tasks.loading import load_run, require_loadable
 from tasks.plans import open_plan
 from tasks.records import latest
 from tasks.runners import wanted_workers
@@ -74,6 +74,7 @@ def _run(
 ) -> RunOutcome:
     place = Home(Path(home).absolute()) if home else Home.current()
     place.require_usable()
+    require_loadable(place)
     run = Run(
         open_plan(_source(plan), overrides),
         place,

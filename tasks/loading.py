@@ -25,6 +25,18 @@ if TYPE_CHECKING:
     from foodvision.home import Home
 
 
+def require_loadable(home: Home) -> None:
+    """See to it that what a run will find can be loaded, before any work is done.
+
+    Raises:
+        WarehouseError: the warehouse is of a newer version, damaged, or written to by hand.
+    """
+    try:
+        warehouse.require_loadable(home.warehouse)
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+
+
 def load_run(journal: Path, home: Home) -> None:
     """Load a run's rows, and those of ended runs that died before they could load theirs.
 

@@ -17,7 +17,7 @@ from warehouse.errors import (
     TableError,
     WarehouseError,
 )
-from warehouse.loader import load, rebuild
+from warehouse.loader import load, rebuild, require_loadable
 
 __all__ = [
     "DamagedWarehouseError",
@@ -32,5 +32,6 @@ __all__ = [
     "load",
     "query",
     "rebuild",
+    "require_loadable",
     "run_query",
 ]

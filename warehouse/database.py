@@ -25,7 +25,7 @@ from warehouse.errors import (
 from warehouse.lock import say_once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PATIENCE_SECONDS = 5.0
@@ -42,7 +42,9 @@ _LOCK_WORDS = ("could not set lock", "conflicting lock", "unique file handle", "
 
 
 @contextmanager
-def connect(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    path: Path, *, read_only: bool = True, older: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a warehouse until the block ends.
 
     Read-only, the connection sees the file as it was published when it was opened, cannot write
@@ -52,6 +54,7 @@ def connect(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCo
         path: the file.
         read_only: false is for the loader's own working copy and makes the file if it is missing;
             the published file is never opened so.
+        older: open a file of an older schema version, too.
 
     Raises:
         MissingWarehouseError: nothing has run yet.
@@ -61,7 +64,7 @@ def connect(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCo
         WarehouseError: it may not be read, or the disk is full.
         QueryError: DuckDB refused what the block asked.
     """
-    connection = _open_published(path) if read_only else _open_working(path)
+    connection = _open_published(path, older=older) if read_only else _open_working(path)
     try:
         yield connection
     except duckdb.Error as error:
@@ -141,7 +144,7 @@ def _check_path(path: Path) -> None:
         )
 
 
-def _open_published(path: Path) -> duckdb.DuckDBPyConnection:
+def _open_published(path: Path, *, older: bool) -> duckdb.DuckDBPyConnection:
     _check_path(path)
     if not path.exists():
         raise MissingWarehouseError(
@@ -160,16 +163,20 @@ def _open_published(path: Path) -> duckdb.DuckDBPyConnection:
         ),
         reraise=True,
     )
-    return attempts(_open_attached, path)
+    return attempts(
+        _open_attached, path, migrations.check_known if older else migrations.check_version
+    )
 
 
-def _open_attached(path: Path) -> duckdb.DuckDBPyConnection:
+def _open_attached(
+    path: Path, check: Callable[[duckdb.DuckDBPyConnection, Path], None]
+) -> duckdb.DuckDBPyConnection:
     # Attached to a connection of its own and not opened by name: DuckDB keeps one instance per
     # name and process, so that a second reader would see the file that an earlier one still holds.
     connection = duckdb.connect(":memory:")
     try:
         _attach(connection, path)
-        migrations.check_version(connection, path)
+        check(connection, path)
     except duckdb.Error as error:
         connection.close()
         raise _open_error(error, path) from error

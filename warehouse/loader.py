@@ -68,6 +68,22 @@ def rebuild(
     _replace(path, tables, keep_rows=False, timeout_seconds=timeout_seconds)
 
 
+def require_loadable(path: Path) -> None:
+    """See to it that rows could be loaded, before the work is done that gives them.
+
+    Args:
+        path: the published file; none yet, or one of an older version, is no hindrance.
+
+    Raises:
+        SchemaVersionError: the file is of a newer version.
+        LockedWarehouseError: another program has opened it for writing, and goes on.
+        DamagedWarehouseError: the file is no warehouse.
+    """
+    if path.exists():
+        with database.connect(path, older=True):
+            database.check_unopened(path)
+
+
 def _replace(
     path: Path, tables: Mapping[str, pa.Table], *, keep_rows: bool, timeout_seconds: float
 ) -> None:

@@ -37,15 +37,25 @@ def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
     return int(version)
 
 
+def check_known(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse a file of a version that this code has never heard of.
+
+    Raises:
+        SchemaVersionError: it is newer.
+    """
+    version = schema_version(connection)
+    if version > latest_version():
+        raise _too_new(path, version)
+
+
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Refuse a file that this code cannot read as it is.
 
     Raises:
         SchemaVersionError: it is older or newer.
     """
+    check_known(connection, path)
     version, wanted = schema_version(connection), latest_version()
-    if version > wanted:
-        raise _too_new(path, version)
     if version < wanted:
         raise SchemaVersionError(
             f"{path}: reading needs schema version {wanted}, this file has {version}. The next "

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 import warehouse
-from foodvision.errors import FoodVisionError, PlanError
+from foodvision.errors import FoodVisionError, PlanError, WarehouseError
 from foodvision.home import Home
 from foodvision.models.saved import load_saved
 from foodvision.progress import SILENT
 from tasks.journal import journals, read_journal
 from tasks.loading import rebuild
 from tests.running import make_photos, plan_text
+from warehouse import statements
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -394,3 +395,31 @@ def test_bad_weights_are_told_before_anything_is_computed(
         run_plan(plan_text(photos, model=model).replace("size: 16", "size: 32"), home)
     (path,) = journals(home.journals)
     assert "stage" not in [event["event"] for event in read_journal(path)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"no DuckDB file", "DuckDB cannot read it"), (None, "a newer FoodVision wrote it")],
+    ids=["damaged", "newer"],
+)
+def test_a_warehouse_that_cannot_be_loaded_is_told_before_anything_is_computed(
+    content: bytes | None,
+    message: str,
+    photos: Path,
+    server: ServerHandle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    if content:
+        home.warehouse.write_bytes(content)
+    else:
+        future = statements.Statement("9999_future", "create table future (x integer)")
+        with monkeypatch.context() as patch:
+            known = statements.migrations()
+            patch.setattr(statements, "migrations", lambda: (*known, future))
+            warehouse.load(home.warehouse, {})
+    with pytest.raises(WarehouseError, match=message):
+        run_plan(plan_text(photos), home)
+    assert not home.store.exists()
