@@ -340,7 +340,10 @@ def _running_notes(running: Sequence[reading.Run], rows: Sequence[Row]) -> list[
     """Return a sentence about each run that goes on."""
     notes = []
     for run in running:
-        to_come = sum(row["run_id"] == run.run_id and row["status"] == _WAITING for row in rows)
+        to_come = sum(
+            row["run_id"] == run.run_id and row["status"] == _WAITING and row["kind"] == "trained"
+            for row in rows
+        )
         notes.append(
             f"{run.plan_name} is running (since {run.started_at:%Y-%m-%d %H:%M} UTC): "
             f"{run.cells - to_come} of {run.cells} cells have finished so far"

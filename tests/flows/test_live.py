@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 import warehouse
 from flows import live
 from flows.artifacts import LeaderboardArtifact
-from flows.cli import main
+from flows.cli import main, results
 from flows.grid import run_plan
 from foodvision.errors import WarehouseError
 from foodvision.home import Home
@@ -21,6 +22,7 @@ from foodvision.progress import SILENT
 from tasks.journal import journals, read_journal
 from tasks.loading import RunningLoad, rebuild
 from tests.running import make_photos, plan_text
+from warehouse import reading
 from warehouse.lock import only_loader
 
 if TYPE_CHECKING:
@@ -167,6 +169,21 @@ def test_finished_cells_are_ranked_while_the_run_goes_on(
     [(words, board)] = _boards(outcome.run_id)
     assert words == "Ranking of small by test.accuracy"
     assert [row["rank"] for row in board] == [1, 2, 3, 4]
+
+
+def test_what_is_made_of_cells_is_no_cell_to_come() -> None:
+    run = reading.Run(
+        *("run-1", "id", "small", datetime(2026, 3, 1, 9, tzinfo=UTC), None, "running"),
+        *(3, 0, None, "cpu"),
+    )
+    found = [("completed", "trained"), ("completed", "trained"), ("pending", "trained")]
+    rows = [
+        {"run_id": "run-1", "status": status, "kind": kind}
+        for status, kind in [*found, ("pending", "mean")]
+    ]
+    assert results._running_notes([run], rows) == [
+        "small is running (since 2026-03-01 09:00 UTC): 2 of 3 cells have finished so far"
+    ]
 
 
 def test_what_was_loaded_bit_by_bit_is_what_is_loaded_at_once(
