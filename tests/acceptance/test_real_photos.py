@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.commands import WEIGHTS, command
+
+if TYPE_CHECKING:
+    import subprocess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
@@ -32,42 +34,6 @@ KNOWN = {
 }
 TOLERANCE = 0.08
 ARCHIVES = {"pizza_10": "pizza_steak_sushi.zip", "pizza_20": "pizza_steak_sushi_20_percent.zip"}
-WEIGHTS = {
-    "mobilenet_v2": "mobilenet_v2-imagenet-qat.pth",
-    "squeezenet1_0": "squeezenet1_0-imagenet-pruned.pth",
-}
-
-
-@pytest.fixture(scope="module")
-def shared() -> Path:
-    place = os.environ.get("FOODVISION_SHARED")
-    if not place or not (Path(place) / "data").is_dir():
-        pytest.skip("FOODVISION_SHARED names no folder with real photos and weights")
-    return Path(place)
-
-
-@pytest.fixture(scope="module")
-def environment(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    weights = shared / "weights"
-    return os.environ | {
-        "FOODVISION_HOME": str(tmp_path_factory.mktemp("acceptance home")),
-        "FOODVISION_SOURCES": str(shared / "data"),
-        "FOODVISION_MOBILENET_V2": str(weights / WEIGHTS["mobilenet_v2"]),
-        "FOODVISION_SQUEEZENET1_0": str(weights / WEIGHTS["squeezenet1_0"]),
-    }
-
-
-def command(*words: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    found = Path(sys.executable).with_name(words[0])
-    return subprocess.run(
-        [str(found), *words[1:]],
-        env=environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
