@@ -121,7 +121,8 @@ def load_saved(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         path: of the state dict; its card lies beside it.
 
     Returns:
-        The stock module on the CPU in evaluation mode, and the card.
+        The stock module on the CPU in evaluation mode, its weights laid out in memory as they were
+        trained (channels last), so that it answers as it was scored, to the bit; and the card.
 
     Raises:
         ModelError: a file is missing, damaged or does not belong to the other.
@@ -144,7 +145,7 @@ def load_saved(path: Path) -> tuple[nn.Module, dict[str, Any]]:
             f"{path}: the state dict must be that of {settings.arch} with {settings.num_classes} "
             f"classes, as its card says: {error}. {_SAVE_AGAIN}"
         ) from error
-    return model.module.eval(), card
+    return model.module.to(memory_format=torch.channels_last).eval(), card
 
 
 def read_card(path: Path) -> dict[str, Any]:
