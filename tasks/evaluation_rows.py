@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
 
     from foodvision.data.datasets import Dataset
     from foodvision.data.selection import Selection
+    from foodvision.evaluate.metrics import ClassMetrics
 
 Row = dict[str, Any]
 
@@ -31,6 +33,13 @@ class Outputs:
     logits: np.ndarray
     dataset: Dataset
     selection: Selection
+
+    @cached_property
+    def classes(self) -> Sequence[ClassMetrics]:
+        """Metrics of every class."""
+        from foodvision.evaluate.metrics import class_metrics
+
+        return class_metrics(*self.tensors(), self.dataset.classes)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Return logits [N, C] and labels [N]."""
@@ -66,8 +75,6 @@ def prediction_rows(identity: Row, outputs: Outputs) -> list[Row]:
 
 def class_rows(identity: Row, outputs: Outputs) -> list[Row]:
     """Return one row per class."""
-    from foodvision.evaluate.metrics import class_metrics
-
     return [
         identity
         | {
@@ -77,7 +84,7 @@ def class_rows(identity: Row, outputs: Outputs) -> list[Row]:
             "f1": metrics.f1,
             "support": metrics.support,
         }
-        for metrics in class_metrics(*outputs.tensors(), outputs.dataset.classes)
+        for metrics in outputs.classes
     ]
 
 
@@ -95,7 +102,6 @@ def metric_rows(identity: Row, outputs: Mapping[str, Outputs]) -> list[Row]:
 
 def _metric_columns(outputs: Outputs) -> Row:
     from foodvision.evaluate.metrics import (
-        class_metrics,
         macro_average,
         score_logits,
         top_k_accuracy,
@@ -104,7 +110,7 @@ def _metric_columns(outputs: Outputs) -> Row:
     )
 
     logits, labels = outputs.tensors()
-    classes = class_metrics(logits, labels, outputs.dataset.classes)
+    classes = outputs.classes
     score, k = score_logits(logits, labels), usual_k(len(classes))
     columns: Row = {
         "images": score.images,

@@ -80,6 +80,25 @@ def test_class_metrics() -> None:
     assert sushi == ClassMetrics("寿司", 0.0, 0.0, 0.0, 0)
 
 
+@pytest.mark.parametrize("classes", [2, 5, 30])
+def test_class_metrics_and_counts_are_those_of_scikit_learn_to_the_bit(classes: int) -> None:
+    from sklearn import metrics
+
+    generator = torch.Generator().manual_seed(classes)
+    logits = torch.randn(40, classes, generator=generator)
+    labels = torch.randint(classes, (40,), generator=generator)
+    names = [str(number) for number in range(classes)]
+    given = (labels.numpy(), logits.argmax(dim=1).numpy())
+    expected = metrics.precision_recall_fscore_support(
+        *given, labels=range(classes), zero_division=0
+    )
+    found = class_metrics(logits, labels, names)
+    columns = [(each.precision, each.recall, each.f1, each.support) for each in found]
+    assert columns == list(zip(*(column.tolist() for column in expected), strict=True))
+    counts = confusion_matrix(logits, labels, names)
+    assert (counts == metrics.confusion_matrix(*given, labels=range(classes))).all()
+
+
 def test_averages_over_classes_are_those_of_scikit_learn() -> None:
     from sklearn.metrics import precision_recall_fscore_support
 
