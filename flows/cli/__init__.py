@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import traceback
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["main"]
+
+# At its end Python looks for garbage among all that torch and Prefect made: seconds, for nothing.
+atexit.register(gc.freeze)
 
 _BAD_INPUT = 2
 _UNEXPECTED = 1

@@ -14,7 +14,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import torch
-import torchvision
 from rapidfuzz import process
 from torch import nn
 from torch.overrides import TorchFunctionMode
@@ -22,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from foodvision.errors import ModelError
 from foodvision.hashing import digest
 from foodvision.models.networks import NETWORKS, build_network
+from foodvision.models.stock import torchvision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

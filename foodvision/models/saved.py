@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torchvision
 from pydantic import TypeAdapter, ValidationError
 
 import foodvision
@@ -36,6 +35,7 @@ from foodvision.models.architectures import (
     weightless,
 )
 from foodvision.models.build import assemble
+from foodvision.models.stock import torchvision
 from foodvision.models.weights import read_state
 
 if TYPE_CHECKING:

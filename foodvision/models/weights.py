@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 import torch
-import torchvision
 from rapidfuzz import process
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -21,6 +20,7 @@ from foodvision.errors import ModelError
 from foodvision.hashing import digest, file_sha256
 from foodvision.models.architectures import check_architecture
 from foodvision.models.networks import NETWORKS
+from foodvision.models.stock import torchvision
 
 if TYPE_CHECKING:
     from torchvision.models import Weights as Entry
