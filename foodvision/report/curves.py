@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
@@ -98,6 +99,12 @@ class _Look:
 
 
 _OTHER = _Look(style.FAINT, "", 0.8, 1.5)
+_RING: dict[str, Any] = {
+    "marker": "o",
+    "linestyle": "",
+    "markerfacecolor": "none",
+    "markeredgewidth": 1.6,
+}
 
 
 def learning_curves(curves: Sequence[Curve], path: Path) -> Path:
@@ -207,15 +214,12 @@ def _side_by_side(cells: Sequence[_Cell]) -> Figure:
     for quantity, row in zip(("loss", "accuracy"), grid, strict=True):
         for split, axes in zip(splits, row, strict=True):
             axes.set_title(f"{'Loss' if quantity == 'loss' else 'Accuracy'}, {split}")
-            for cell in cells:
-                if split in cell.curves:
-                    _draw(
-                        axes,
-                        cell.curves[split],
-                        quantity,
-                        looks[cell.label],
-                        dashes=_DASHES["test"],
-                    )
+            shown = [cell for cell in cells if split in cell.curves]
+            others = [cell.curves[split] for cell in shown if looks[cell.label] is _OTHER]
+            _draw_others(axes, others, quantity)
+            for cell in shown[: len(shown) - len(others)]:
+                look = looks[cell.label]
+                _draw(axes, cell.curves[split], quantity, look, dashes=_DASHES["test"])
         for axes in row:
             _finish(axes, quantity, _values(cells, quantity))
     for axes in grid[-1]:
@@ -281,44 +285,72 @@ def _draw(
     *,
     dashes: LineStyleType,
 ) -> None:
-    values = np.asarray(curve.loss if quantity == "loss" else curve.accuracy, dtype=float)
-    epochs = np.asarray(curve.epochs, dtype=float)
-    # A diverged model's accuracy is a number, but says nothing: the curve ends where the loss did.
-    finite = np.isfinite(values) & np.isfinite(np.asarray(curve.loss, dtype=float))
-    last = int(np.flatnonzero(finite)[-1]) if finite.any() else None
+    points, has_end = _course(curve, quantity)
     axes.plot(
-        epochs[finite],
-        values[finite],
+        *points.T,
         color=look.colour,
         linestyle=dashes,
         linewidth=look.width,
         zorder=look.order,
-        marker=look.marker or ("o" if finite.sum() == 1 else ""),
+        marker=look.marker,
         markersize=2.4 + look.width,
         markeredgewidth=0,
-        markevery=max(1, int(finite.sum()) // 10),
+        markevery=max(1, len(points) // 10),
     )
-    if curve.result_epoch is not None and finite[curve.result_index]:
+    if (chosen := _chosen(curve, quantity)) is not None:
+        size = 9 if look.width > 2 else 7
+        axes.plot(*chosen, color=look.colour, zorder=5, markersize=size, **_RING)
+    if len(points) and not has_end:
         axes.plot(
-            curve.result_epoch,
-            values[curve.result_index],
-            marker="o",
-            markersize=9 if look.width > 2 else 7,
-            markerfacecolor="none",
-            markeredgecolor=look.colour,
-            markeredgewidth=1.6,
-            zorder=5,
+            *points[-1], marker="x", markersize=8, markeredgewidth=2, color=look.colour, zorder=5
         )
-    if last is not None and not finite.all():
-        axes.plot(
-            epochs[last],
-            values[last],
-            marker="x",
-            markersize=6 if look is _OTHER else 8,
-            markeredgewidth=1.2 if look is _OTHER else 2,
-            color=style.MUTED if look is _OTHER else look.colour,
-            zorder=5,
-        )
+
+
+def _draw_others(axes: Axes, curves: Sequence[Curve], quantity: str) -> None:
+    """Draw the curves that only show where the others are: hundreds, as three things."""
+    courses = [_course(curve, quantity) for curve in curves]
+    lines = [points for points, _ in courses if len(points) > 1]
+    look: dict[str, Any] = {"color": _OTHER.colour, "zorder": _OTHER.order}
+    axes.add_collection(LineCollection(lines, linewidths=_OTHER.width, capstyle="round", **look))
+    dots = [points[0] for points, _ in courses if len(points) == 1]
+    ends = [points[-1] for points, has_end in courses if len(points) and not has_end]
+    chosen = [_chosen(curve, quantity) for curve in curves]
+    rings = [point for point in chosen if point is not None]
+    size = 2.4 + _OTHER.width
+    if rings:
+        axes.plot(*zip(*rings, strict=True), color=_OTHER.colour, zorder=5, markersize=7, **_RING)
+    if dots:
+        axes.plot(*zip(*dots, strict=True), "o", markersize=size, markeredgewidth=0, **look)
+    if ends:
+        crosses: dict[str, Any] = {
+            "markersize": 6,
+            "markeredgewidth": 1.2,
+            "color": style.MUTED,
+            "zorder": 5,
+        }
+        axes.plot(*zip(*ends, strict=True), "x", **crosses)
+    axes.autoscale_view()
+
+
+def _course(curve: Curve, quantity: str) -> tuple[np.ndarray, bool]:
+    """Return the points of a curve, [n, 2], and whether it goes on to its end.
+
+    A diverged model's accuracy is a number, but says nothing: the curve ends where the loss did.
+    """
+    values = np.asarray(curve.loss if quantity == "loss" else curve.accuracy, dtype=float)
+    finite = np.isfinite(values) & np.isfinite(np.asarray(curve.loss, dtype=float))
+    points = np.column_stack([np.asarray(curve.epochs, dtype=float), values])
+    return points[finite], bool(finite.all())
+
+
+def _chosen(curve: Curve, quantity: str) -> tuple[float, float] | None:
+    """Return the point of a curve that is its result, where that is not its last one."""
+    if curve.result_epoch is None:
+        return None
+    place = curve.result_index
+    value = (curve.loss if quantity == "loss" else curve.accuracy)[place]
+    is_finite = math.isfinite(value) and math.isfinite(curve.loss[place])
+    return (float(curve.result_epoch), float(value)) if is_finite else None
 
 
 def _values(cells: Sequence[_Cell], quantity: str) -> np.ndarray:

@@ -4,6 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 
 from foodvision.report import style
 from foodvision.report.curves import Curve, learning_curves
@@ -91,10 +93,21 @@ def test_the_winner_stands_out_and_leads_the_legend(folder: Path, gallery: Galle
 
 def test_beyond_eight_cells_the_rest_is_grey_and_counted(folder: Path, gallery: Gallery) -> None:
     learning_curves(_cells(20), folder / "curves.png")
-    colours = [line.get_color() for line in gallery.figure.axes[0].lines]
-    assert colours.count(style.FAINT) == 12
-    assert len(set(colours)) == 9
+    panel = gallery.figure.axes[0]
+    (others,) = panel.collections
+    assert isinstance(others, LineCollection)
+    assert [len(points) for points in others.get_segments()] == [5] * 12
+    assert to_hex(others.get_colors()[0]) == style.FAINT  # type: ignore[index, arg-type]
+    assert len({line.get_color() for line in panel.lines}) == len(panel.lines) == 8
     assert "12 others" in gallery.all_text()
+
+
+def test_others_that_diverged_end_with_crosses_too(folder: Path, gallery: Gallery) -> None:
+    wild = [Curve(f"wild {i}", "test", [1, 2], [float(i + 2), INF], [0.1, 0.1]) for i in range(3)]
+    learning_curves([*_cells(9), *wild], folder / "curves.png")
+    crosses = [line for line in gallery.figure.axes[1].lines if line.get_marker() == "x"]
+    (found,) = (line.get_xydata().tolist() for line in crosses)
+    assert sorted(found) == [[1.0, 2.0], [1.0, 3.0], [1.0, 4.0]]
 
 
 def test_a_diverged_curve_ends_with_a_cross_and_ranks_last(folder: Path, gallery: Gallery) -> None:
