@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -24,20 +25,20 @@ from torch import fx, nn
 from torch.fx.proxy import TraceError
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
-from torchvision.ops import StochasticDepth
 
 from foodvision.errors import ModelError
+from foodvision.models.stock import torchvision
 from foodvision.plan.blocks import leading_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from foodvision.models.architectures import BuildSettings
 
 _ENOUGH_BLOCKS = 4
 _STEM = "stem"
 _NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm)
-_RANDOM = (_DropoutNd, StochasticDepth)
+_RANDOM = (_DropoutNd, torchvision.ops.StochasticDepth)
 _WORDS: Final = ("none", "early", "most", "backbone")
 
 
@@ -99,10 +100,16 @@ class BlockModel:
         """
         if self._check_count(count) == 0:
             return nn.Identity().eval(), self.module
-        if count not in self._parts:
-            self._parts[count] = self._cut(self._blocks[count].start)
-        prefix, suffix = self._parts[count]
+        prefix, suffix = self._cut_once(count)
         return prefix.eval(), suffix
+
+    def suffix(self, count: int) -> nn.Module:
+        """Return what `split` returns second; the modes of what comes before stay as they are.
+
+        Raises:
+            ModelError: as `split`.
+        """
+        return self.module if self._check_count(count) == 0 else self._cut_once(count)[1]
 
     def parts(self) -> tuple[nn.Module, ...]:
         """Return one module per block; one after the other they compute what `module` computes.
@@ -124,6 +131,15 @@ class BlockModel:
         """Yield (qualified name, module) of all modules inside a block, containers included."""
         for piece in self._blocks[block].pieces:
             yield from self.module.get_submodule(piece).named_modules(prefix=piece)
+
+    @cached_property
+    def block_of(self) -> Mapping[nn.Module, int]:
+        """The number of the block that each module lies in, of `named_modules` of all blocks."""
+        return {
+            part: block
+            for block in range(len(self.blocks))
+            for _, part in self.named_modules(block)
+        }
 
     def named_parameters(self, block: int) -> Iterator[tuple[str, nn.Parameter]]:
         """Yield (qualified name, parameter) of all parameters of a block."""
@@ -155,6 +171,11 @@ class BlockModel:
 
     def _listing(self) -> str:
         return f"Blocks of {self.build.arch}: {', '.join(self.blocks)}."
+
+    def _cut_once(self, count: int) -> tuple[fx.GraphModule, fx.GraphModule]:
+        if count not in self._parts:
+            self._parts[count] = self._cut(self._blocks[count].start)
+        return self._parts[count]
 
     def _cut(self, cut: int) -> tuple[fx.GraphModule, fx.GraphModule]:
         nodes = list(self._graph.nodes)

@@ -68,10 +68,10 @@ def training_mode(
     """
     _check_batchnorm(batchnorm)
     modes = dict.fromkeys(module.modules(), True)
-    for block in range(len(model.blocks)):
-        for _, part in model.named_modules(block):
-            if part in modes:
-                modes[part] = _is_trained(part, block >= frozen_count, batchnorm)
+    for part in modes:
+        block = model.block_of.get(part)
+        if block is not None:
+            modes[part] = _is_trained(part, block >= frozen_count, batchnorm)
 
     def enter(_: nn.Module) -> None:
         for part, is_trained in modes.items():

@@ -15,7 +15,7 @@ from foodvision.data.selection import Selection, select
 from foodvision.data.transforms import Transform
 from foodvision.errors import DataError
 from foodvision.memory import keep_freed_memory
-from foodvision.models.build import build_model, reset_head
+from foodvision.models.build import apply_freeze, build_model, reset_head
 from foodvision.models.weights import find_weights
 from foodvision.progress import SILENT, Progress
 from foodvision.train.determinism import deterministic
@@ -167,6 +167,13 @@ class ModelBench:
         reset_head(self._built.model, settings.seed)
         return self._built.model
 
+    def trainable(self, phase: Phase) -> BlockModel:
+        """Return what `initial` returns, with the blocks frozen that the phase freezes."""
+        model = self.initial(phase)
+        if self._built is not None:
+            self._built.freeze(phase.architecture.frozen_count, phase.settings.model.batchnorm)
+        return model
+
     def check(self, phase: Phase) -> None:
         """See to it that a phase's model can be built, before anything is computed for it.
 
@@ -222,10 +229,17 @@ class _Built:
             value.data_ptr(): value.clone() for value in model.module.state_dict().values()
         }
         self._touched_from = len(model.blocks)  # leading blocks that still are as built
+        self._frozen: tuple[int, str] | None = None
+
+    def freeze(self, count: int, batchnorm: str) -> None:
+        """Freeze leading blocks, unless that is how they are."""
+        if self._frozen != (count, batchnorm):
+            apply_freeze(self.model, count, batchnorm)
+            self._frozen = count, batchnorm
 
     def restore(self, prefix_count: int) -> None:
         """Put initial weights back into all that was trained, or will be."""
-        _, touched = self.model.split(min(self._touched_from, prefix_count))
+        touched = self.model.suffix(min(self._touched_from, prefix_count))
         with torch.no_grad():
             for value in touched.state_dict().values():
                 value.copy_(self._initial[value.data_ptr()])

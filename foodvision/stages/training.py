@@ -13,7 +13,7 @@ import torch
 from foodvision.errors import MemoryShortageError
 from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
-from foodvision.models.build import apply_freeze, training_mode
+from foodvision.models.build import training_mode
 from foodvision.models.folding import frozen_prefix
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
@@ -152,8 +152,7 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         wanted = _missing_scores(job, site.store, is_new=is_new)
         if judges.are_over_already or not (is_new or wanted):
             return Tally()
-        model = site.models.initial(phase)
-        apply_freeze(model, phase.architecture.frozen_count, phase.settings.model.batchnorm)
+        model = site.models.trainable(phase)
         through = live_prefix(model, phase, live=live)
         scores = [_open_scores(phase, images, site, through) for images in wanted]
         results: list[EpochResult] = []
@@ -223,7 +222,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
         if _has_scores(site.store, job.score_key, job.epochs):
             return Tally()  # another run was faster
         model = site.models.initial(phase)
-        _, suffix = model.split(phase.prefix_count)
+        suffix = model.suffix(phase.prefix_count)
         through = live_prefix(model, phase, live=live)
         score = _open_scores(phase, job.images, site, through)
         for epoch in job.epochs:
@@ -269,7 +268,7 @@ def _stay_diverged(
     """Give a span behind a diverged state what there is: that state, and its scores."""
     snapshot = read_snapshot(store, span.parent or "")
     restore_weights(snapshot, model.module)
-    _, suffix = model.split(span.phase.prefix_count)
+    suffix = model.suffix(span.phase.prefix_count)
     for score in scores:
         score.add(snapshot.epoch, suffix)
     return {snapshot.epoch: snapshot}
@@ -284,7 +283,7 @@ def _run_epochs(
     judges: _Judges,
 ) -> tuple[dict[int, Snapshot], list[EpochResult]]:
     phase = span.phase
-    _, suffix = model.split(phase.prefix_count)
+    suffix = model.suffix(phase.prefix_count)
     inputs = open_inputs(phase, phase.train, site, live=through)
     parent = read_snapshot(site.store, span.parent) if span.parent else None
     keeper = _Keeper()

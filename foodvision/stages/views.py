@@ -35,7 +35,7 @@ def score_view(job: ViewJob, site: Site, *, live: bool = False) -> Tally:
     started = time.perf_counter()
     with site.exact(phase.settings.threads):
         model = site.models.initial(phase)
-        _, suffix = model.split(phase.prefix_count)
+        suffix = model.suffix(phase.prefix_count)
         through = live_prefix(model, phase, live=live)
         load_state(site.store, score.compiled.final, model)
         inputs = open_inputs(phase, score.images, site, live=through, view=score.view)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -382,16 +383,24 @@ class _Trainer:
                     f"The snapshot of epoch {epoch} must be taken before the next epoch trains, "
                     f"found epoch {self._epoch}. Take it while iterating."
                 )
+            names, state = self._kept
             return take_snapshot(
-                self._whole,
+                state,
                 self._optimizer,
                 epoch=epoch,
                 trainable=[*self._trainable],
-                names=self._snapshot_names(self._module),
+                names=names,
                 moved=moved,
             )
 
         return snapshot
+
+    @cached_property
+    def _kept(self) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+        """Names that a snapshot keeps, and where they are: training changes them in place."""
+        names = tuple(self._snapshot_names(self._module))
+        own = self._module.state_dict()
+        return names, own if own.keys() >= set(names) else self._whole.state_dict()
 
 
 class _EpochTally:

@@ -61,7 +61,7 @@ def changing_names(module: nn.Module) -> tuple[str, ...]:
 
 
 def take_snapshot(
-    module: nn.Module,
+    state: Mapping[str, Tensor],
     optimizer: Optimizer,
     *,
     epoch: int,
@@ -72,17 +72,16 @@ def take_snapshot(
     """Copy what training has reached.
 
     Args:
-        module: in training.
+        state: of the module in training; its entries share the module's memory.
         optimizer: of the parameters `trainable`, in this order.
         epoch: that has just ended, from 1.
         trainable: names of the optimizer's parameters.
-        names: entries of the module's state dict to keep.
+        names: entries of `state` to keep.
         moved: as in `Snapshot`.
 
     Raises:
-        TrainingError: a name is no entry of the state dict.
+        TrainingError: a name is no entry of `state`.
     """
-    state = module.state_dict()
     wanted = list(names)
     _check_known(wanted, state)
     return Snapshot(
