@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,8 +84,20 @@ class Gallery:
             subtitle=_sentence(wrong, len(found)),
         )
         self._draw_reliability(best, paths["reliability"])
+        self._track(best, paths)
         write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
+
+    def _track(self, best: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
+        """Show the pictures in TensorBoard, too."""
+        from foodvision.report.tensorboard import pictures_folder, write_pictures
+
+        now = datetime.now(UTC)
+        about = f"The best model of {self.plan.name} by {_words(self.plan.rank.by.value)}: " + (
+            f"**{best['label']}**"
+        )
+        folder = pictures_folder(self.home.runs, now.date(), self.plan.name)
+        write_pictures(folder, paths, about=about, at=now)
 
     @property
     def _folder(self) -> Path:

@@ -107,6 +107,11 @@ def graph_folder(runs_root: Path, date: dt.date, plan: str, arch: str) -> Path:
     return runs_root / date.isoformat() / _safe(plan) / _safe(f"graph {arch}")
 
 
+def pictures_folder(runs_root: Path, date: dt.date, plan: str) -> Path:
+    """Return where the best model's pictures go: `<runs_root>/<date>/<plan>/best model`."""
+    return runs_root / date.isoformat() / _safe(plan) / "best model"
+
+
 def write_cell(
     folder: Path,
     *,
@@ -152,6 +157,28 @@ def write_cell(
     for split in SPLITS:
         fields = {f"{split}_loss": "loss", f"{split}_accuracy": "accuracy"}
         _replace_events(folder / split, _scalar_events(epochs, times, fields), started)
+
+
+def write_pictures(
+    folder: Path, pictures: Mapping[str, Path], *, about: str, at: dt.datetime
+) -> None:
+    """Write pictures for the Images tab, and what they show for the Text tab.
+
+    What was there before goes. Equal arguments give equal bytes.
+
+    Args:
+        folder: see `pictures_folder`.
+        pictures: PNG files by the tag that they get.
+        about: whose they are, in Markdown.
+        at: when they were drawn, with its time zone.
+
+    Raises:
+        OSError: a picture cannot be read, or the folder cannot be written.
+    """
+    time = at.timestamp()
+    shown = [_picture(tag, path) for tag, path in pictures.items()]
+    events = [_event(time, 0, [_text("about", about)]), *(_event(time, 0, [one]) for one in shown)]
+    _replace_events(folder, events, time)
 
 
 def write_graph(folder: Path, module: torch.nn.Module, example: torch.Tensor) -> None:
@@ -241,6 +268,19 @@ def _scalar(tag: str, value: float) -> Summary.Value:
 
 def _known(metrics: Mapping[str, float | None]) -> Iterator[tuple[str, float]]:
     return ((name, float(value)) for name, value in metrics.items() if value is not None)
+
+
+def _picture(tag: str, path: Path) -> Summary.Value:
+    from PIL import Image
+
+    with Image.open(path) as opened:
+        width, height = opened.size
+        channels = len(opened.getbands())
+    content = path.read_bytes()
+    image = Summary.Image(
+        height=height, width=width, colorspace=channels, encoded_image_string=content
+    )
+    return Summary.Value(tag=tag, image=image)
 
 
 def _text(tag: str, text: str) -> Summary.Value:

@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
@@ -23,9 +24,11 @@ from foodvision.errors import ModelError
 from foodvision.report.tensorboard import (
     EpochScalars,
     graph_folder,
+    pictures_folder,
     run_folder,
     write_cell,
     write_graph,
+    write_pictures,
 )
 
 if TYPE_CHECKING:
@@ -158,6 +161,24 @@ def test_a_time_without_a_zone_is_refused(folder: Path) -> None:
         _write(folder, started_at=STARTED.replace(tzinfo=None))
 
 
+def test_pictures_are_the_files_themselves(folder: Path, tmp_path: Path) -> None:
+    _picture(tmp_path / "a.png", "red")
+    for colour in ("blue", "green"):
+        _picture(tmp_path / "b.png", colour)
+        given = {"predictions": tmp_path / "a.png", "confusion matrix": tmp_path / "b.png"}
+        write_pictures(folder, given, about="**ピザ**", at=STARTED)
+    found = _read(folder)
+    assert found.Tags()["images"] == ["predictions", "confusion matrix"]
+    (shown,) = found.Images("confusion matrix")
+    assert shown.encoded_image_string == (tmp_path / "b.png").read_bytes()
+    assert (shown.width, shown.height) == (6, 4)
+
+
+def _picture(path: Path, colour: str) -> Path:
+    Image.new("RGB", (6, 4), colour).save(path)
+    return path
+
+
 @contextlib.contextmanager
 def _server(logdir: Path) -> Iterator[str]:
     """Run a real TensorBoard on loopback."""
@@ -186,9 +207,11 @@ def test_a_real_server_shows_scalars_text_layout_hparams_and_graph(tmp_path: Pat
         folder = run_folder(tmp_path, DAY, "effnet", "tiny_vgg", f"ピザ · seed {seed}")
         _write(folder, hparams={"seed": seed, "arch": "tiny_vgg"}, final={"test_accuracy": 0.5})
     write_graph(graph_folder(tmp_path, DAY, "effnet", "tiny"), _tiny(), torch.zeros(1, 3, 8, 8))
+    shown = {"predictions": _picture(tmp_path / "p.png", "red")}
+    write_pictures(pictures_folder(tmp_path, DAY, "effnet"), shown, about="best", at=STARTED)
     run = "2026-03-01/effnet/tiny_vgg/ピザ · seed 1"
     with _server(tmp_path) as address:
-        while len(_ask(f"{address}/data/runs")) < 7:  # until it has read all (pytest's limit ends)
+        while len(_ask(f"{address}/data/runs")) < 8:  # until it has read all (pytest's limit ends)
             pass
         tags = _ask(f"{address}/data/plugin/scalars/tags")
         assert set(tags[f"{run}/train"]) == set(tags[f"{run}/test"]) == {"loss", "accuracy"}
@@ -196,6 +219,8 @@ def test_a_real_server_shows_scalars_text_layout_hparams_and_graph(tmp_path: Pat
         layout = _ask(f"{address}/data/plugin/custom_scalars/layout")
         charts = [chart["multiline"]["tag"] for chart in layout["category"][0]["chart"]]
         assert charts == [["^loss$"], ["^accuracy$"], ["^learning_rate(/.*)?$"]]
+        images = _ask(f"{address}/data/plugin/images/tags")
+        assert list(images["2026-03-01/effnet/best model"]) == ["predictions"]
         graphs = _ask(f"{address}/data/plugin/graphs/info")
         assert list(graphs) == ["2026-03-01/effnet/graph tiny"]
         groups = _ask(f"{address}/data/plugin/hparams/session_groups", _GROUPS)["sessionGroups"]
