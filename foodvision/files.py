@@ -7,16 +7,20 @@ import json
 import os
 import re
 import shutil
-import tempfile
+import threading
+import time
+import uuid
 from contextlib import contextmanager, suppress
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import DiskFullError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+_MANY_FILES = 64
+_LATE_SECONDS = 1.0
 
 # A disk is full, a share of it is used up, a file is larger than one may be.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -83,16 +87,87 @@ def replacing(path: Path) -> Iterator[Path]:
         DiskFullError: its disk has no room.
     """
     with telling_full_disk(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".partial", dir=path.parent)
-        os.close(handle)
-        neighbour = Path(name)
+        neighbour = path.with_name(f".{uuid.uuid4().hex}.partial")
+        try:
+            neighbour.touch(exist_ok=False)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            neighbour.touch(exist_ok=False)
         try:
             yield neighbour
-            neighbour.chmod(_file_mode())  # mkstemp's are for their owner alone
             neighbour.replace(path)
         finally:
             neighbour.unlink(missing_ok=True)
+
+
+class Flushing:
+    """Decides when what was written is flushed to the disk: at once, or together with more.
+
+    A flush takes milliseconds, as long as many a small piece of work. What was written and not
+    flushed survives the death of the process, but not that of the system.
+    """
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        """Prepare.
+
+        Args:
+            flush: brings all that was written to the disk.
+        """
+        self._flush = flush
+        self._blocks = 0
+        self._lock = threading.Lock()
+        self._flushed_at = time.monotonic()
+        self._waits = False
+
+    @property
+    def is_late(self) -> bool:
+        """Whether what is written now is flushed later."""
+        return self._blocks > 0
+
+    def note(self) -> None:
+        """Say that something was written: it is flushed now, or with what comes after it."""
+        self._waits = True
+        if not self.is_late or time.monotonic() - self._flushed_at >= _LATE_SECONDS:
+            self._do()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let what is written in this block be flushed once a second, and at its end."""
+        with self._lock:
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocks -= 1
+            if self._waits:
+                self._do()
+
+    def _do(self) -> None:
+        self._waits = False
+        self._flush()
+        self._flushed_at = time.monotonic()
+
+
+def flush_files(paths: Iterable[Path]) -> None:
+    """Bring files and folders to the disk; those that are gone are passed over.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
+    known = list(paths)
+    if len(known) > _MANY_FILES:
+        os.sync()  # one call for all: a data set has thousands of small files
+        return
+    for path in known:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -121,11 +196,3 @@ def holds(path: Path, facts: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and all(
         name in found and found[name] == value for name, value in facts.items()
     )
-
-
-@cache
-def _file_mode() -> int:
-    """Return what an ordinary new file would be allowed; asking for the mask sets it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask

@@ -69,6 +69,15 @@ def is_over(folder: Path, lease: Lease) -> bool:
     return _take_over(_path(folder, lease))
 
 
+def may_have_died_with_system(lease: Lease) -> bool:
+    """Say whether the system of a lease that is over may have ended with its process, or since.
+
+    What the process wrote and did not flush is then lost, or may be.
+    """
+    host, boot = _machine()
+    return lease.boot != boot or boot == host
+
+
 def forget_dead(folder: Path) -> None:
     """Remove the lease files of this machine's processes that are gone."""
     for path in folder.glob("*.lease"):

@@ -2,19 +2,22 @@
 
 Layout: `<root>/<kind>/<key[:2]>/<key>/`, with a `manifest.json` in each. An entry is written to a
 temporary neighbour, fsynced and renamed, so that a process may die at any moment and leave nothing
-half done.
+half done. Small entries are renamed first and fsynced together (`flushing_together`); a marker says
+so, for the case that the system dies in between.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +25,33 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 from foodvision.errors import StoreError
-from foodvision.files import lacks_room, telling_full_disk
+from foodvision.files import (
+    Flushing,
+    flush_files,
+    full_disk,
+    lacks_room,
+    telling_full_disk,
+)
 from foodvision.hashing import file_sha256
-from foodvision.leases import Lease, forget_dead, is_over, own_lease
+from foodvision.leases import (
+    Lease,
+    forget_dead,
+    is_over,
+    may_have_died_with_system,
+    own_lease,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 _TEMPORARY = "tmp"
 _LOCKS = "locks"
 _SET_ASIDE = "damaged"
-_MANY_FILES = 64
+_MARKER_SUFFIX = ".unflushed"
+_CLOCK_SECONDS = 2.0  # file systems round the time of a file down, some to two seconds
 _RESERVED = {_TEMPORARY, _LOCKS, _SET_ASIDE}
 
 
@@ -185,12 +203,37 @@ class Store:
                 yield writer
                 if writer.seconds is None:
                     writer.seconds = time.perf_counter() - started
-                self._seal(writer, kind=kind, key=key, inputs=inputs, code_version=code_version)
+                files = self._seal(
+                    writer, kind=kind, key=key, inputs=inputs, code_version=code_version
+                )
+                if self._late.is_open:
+                    self._late.mark()
+                else:
+                    flush_files([*(temporary / name for name in files), temporary])
                 if replaces:
                     self.remove(kind, key)
-                self._publish(temporary, self.path(kind, key))
+                if self._publish(temporary, self.path(kind, key)):
+                    self._late.note(kind, key, files)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def flushing_together(self) -> Iterator[None]:
+        """Let the entries of this block be finished first, and then flushed together.
+
+        A flush takes milliseconds, longer than a small stage. They are flushed once a second, and
+        at the end of the block. Until then a marker in the store says that they are not: should
+        the system itself die, `remove_leftovers` looks at every byte of them.
+
+        Raises:
+            StoreError: the disk did not take them. None of those that waited for the flush stays.
+        """
+        with self._late.together():
+            yield
+
+    @cached_property
+    def _late(self) -> _LateEntries:
+        return _LateEntries(self)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -282,10 +325,13 @@ class Store:
     def remove_leftovers(self) -> int:
         """Delete what processes of this machine left half written when they died.
 
+        Where the whole system died, entries that it may have torn are set aside, with a warning.
+
         Returns:
-            The number of folders.
+            The number of folders that were deleted.
         """
         removed = 0
+        self._look_at_unflushed()
         for path in (self.root / _TEMPORARY).glob("*"):
             lease = Lease.parse(path.name.partition(".")[0])
             if lease and is_over(self.leases, lease):
@@ -293,6 +339,33 @@ class Store:
                 removed += 1
         forget_dead(self.leases)
         return removed
+
+    def _look_at_unflushed(self) -> None:
+        """Set aside what was torn where a system died before it had flushed what was finished."""
+        for marker in self.leases.glob(f"*{_MARKER_SUFFIX}"):
+            lease = Lease.parse(marker.stem)
+            if lease is None or not is_over(self.leases, lease):
+                continue
+            if may_have_died_with_system(lease):
+                self._set_torn_aside(since=_read_time(marker))
+            else:
+                os.sync()  # the system still has all that the process wrote
+            marker.unlink(missing_ok=True)
+
+    def _set_torn_aside(self, *, since: float) -> None:
+        for kind in self.kinds():
+            for key in list(self.keys(kind)):
+                if self.path(kind, key).stat().st_mtime < since:
+                    continue
+                if problems := self.verify(kind, key):
+                    logger.warning(
+                        "%s %s was not flushed to the disk when the system ended, and is computed "
+                        "again (%s); what was there lies in %s",
+                        kind,
+                        key[:12],
+                        problems[0],
+                        self.set_aside(kind, key),
+                    )
 
     @property
     def leases(self) -> Path:
@@ -311,7 +384,8 @@ class Store:
         key: str,
         inputs: Mapping[str, Any],
         code_version: int,
-    ) -> None:
+    ) -> list[str]:
+        """Write the manifest; return the names of all files, its own too."""
         files = {
             path.relative_to(writer.path).as_posix(): {
                 "bytes": path.stat().st_size,
@@ -331,11 +405,11 @@ class Store:
             "written_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "files": files,
         }
-        text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True)
-        (writer.path / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        _flush([writer.path / name for name in [*files, MANIFEST]] + [writer.path])
+        (writer.path / MANIFEST).write_text(_lines(manifest), encoding="utf-8")
+        return [*files, MANIFEST]
 
-    def _publish(self, temporary: Path, final: Path) -> None:
+    def _publish(self, temporary: Path, final: Path) -> bool:
+        """Put an entry in its place; say whether it is now there, and not one that was."""
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.is_symlink() and not final.exists():
             final.unlink(missing_ok=True)  # an alias whose target was collected
@@ -343,27 +417,97 @@ class Store:
             temporary.rename(final)
         except OSError as error:
             if final.is_dir():
-                return
+                return False
             if lacks_room(error):
                 raise
             raise StoreError(
                 f"{final}: the finished stage could not be put in its place ({error}). "
                 "Check the disk's space and permissions, then run the plan again."
             ) from error
-        _fsync(final.parent)
+        return True
 
 
-def _flush(paths: list[Path]) -> None:
-    if len(paths) > _MANY_FILES:
-        os.sync()  # one call for all: a data set has thousands of small files
-        return
-    for path in paths:
-        _fsync(path)
+def _lines(manifest: Mapping[str, Any]) -> str:
+    """Return JSON with one line per field: an indented one takes ten times as long to make."""
+    lines = [
+        f" {json.dumps(name)}: {json.dumps(value, ensure_ascii=False, sort_keys=True)}"
+        for name, value in sorted(manifest.items())
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+class _LateEntries:
+    """Entries of a store that are finished and perhaps not flushed yet.
+
+    The marker is on the disk before the first of them is in its place.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._flushing = Flushing(self._flush)
+        self._entries: list[tuple[str, str]] = []
+        self._files: list[Path] = []
+        self._since = 0.0
+        self._is_marked = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether entries are finished before they are flushed."""
+        return self._flushing.is_late
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Let entries be flushed together; see `Store.flushing_together`."""
+        if not self.is_open:
+            self._since = time.time()
+        with self._flushing.together():
+            yield
+
+    def mark(self) -> None:
+        """Say on the disk that what is finished now may not be there."""
+        if not self._is_marked:
+            self._marker.write_text(f"{self._since}\n", encoding="ascii")
+            flush_files([self._marker, self._marker.parent])
+            self._is_marked = True
+
+    def note(self, kind: str, key: str, files: list[str]) -> None:
+        """Have an entry that is in its place flushed, now or later."""
+        path = self._store.path(kind, key)
+        self._entries.append((kind, key))
+        self._files += [path.parent]
+        if self.is_open:
+            self._files += [path, *(path / name for name in files)]
+        self._flushing.note()
+
+    def _flush(self) -> None:
+        entries, files = self._entries, self._files
+        self._entries, self._files = [], []
+        try:
+            flush_files(dict.fromkeys(files))
+        except OSError as error:
+            for kind, key in entries:
+                self._store.remove(kind, key)
+            if lacks_room(error):
+                raise full_disk(self._store.root, error) from error
+            raise StoreError(
+                f"{self._store.root}: finished stages must reach the disk, which refused "
+                f"{len(entries)} of them ({error}). Check the disk's space and health, then run "
+                "the plan again."
+            ) from error
+        finally:
+            if self._is_marked:
+                self._marker.unlink(missing_ok=True)
+                self._is_marked = False
+
+    @property
+    def _marker(self) -> Path:
+        lease = own_lease(self._store.leases)
+        return self._store.leases / f"{lease}{_MARKER_SUFFIX}"
+
+
+def _read_time(marker: Path) -> float:
+    """Return since when entries may be torn; from the beginning where the marker itself is."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return float(marker.read_text(encoding="ascii")) - _CLOCK_SECONDS
+    except (OSError, ValueError):
+        return 0.0

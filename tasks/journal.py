@@ -1,7 +1,8 @@
 """The journal: one append-only JSON-lines file per run, the only record besides the store.
 
 Each line is `{"at": UTC time, "event": name, ...}`. A line is written whole and flushed to the
-disk; after a crash the last one may be torn, and is passed over when it is read.
+disk, alone or with those of the same second; after a crash the last ones may be missing or torn,
+and what is torn is passed over when it is read.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from foodvision.files import telling_full_disk
+from foodvision.files import Flushing, flush_files, telling_full_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +43,17 @@ class Journal:
             with self._lock, self.path.open("a", encoding="utf-8") as file:
                 file.write(("\n" if _is_torn(self.path) else "") + line + "\n")
                 file.flush()
-                os.fsync(file.fileno())
+                self._flushing.note()
+
+    @contextmanager
+    def flushing_together(self) -> Iterator[None]:
+        """Let the events of this block be flushed once a second, and at its end."""
+        with telling_full_disk(self.path), self._flushing.together():
+            yield
+
+    @cached_property
+    def _flushing(self) -> Flushing:
+        return Flushing(lambda: flush_files([self.path]))
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:

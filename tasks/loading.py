@@ -88,6 +88,21 @@ class RunningLoad:
         self._known = known | {row["result_key"] for row in records.rows["metrics"]}
 
 
+def load_cells(journal: Path, home: Home, cells: Collection[str]) -> None:
+    """Load again what a run that is loaded found of some cells: their models were saved since.
+
+    Raises:
+        WarehouseError: the warehouse is locked for too long, damaged, or of a newer version.
+    """
+    store = Store(home.store)
+    try:
+        known = known_results(home.warehouse)
+        found = run_records(read_journal(journal), store, known_results=known, cells=cells)
+        warehouse.load(home.warehouse, found.tables())
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+
+
 def load_certificates(journal: Path, home: Home) -> None:
     """Load the certificates of one verification; loading them again changes nothing.
 

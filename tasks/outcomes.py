@@ -144,6 +144,13 @@ class Ledger:
         if not self.knows(job.key):
             self._note(job, Attempt(error=reason))
 
+    def revoke(self, jobs: Iterable[Job], reason: str) -> None:
+        """Write down that jobs failed after all, which had ended well."""
+        for job in jobs:
+            if job.key in self.finished:
+                self.finished.discard(job.key)
+                self._note(job, Attempt(error=reason))
+
     def knows(self, key: str) -> bool:
         """Say whether the outcome of a job is known."""
         return key in self.finished or key in self.failures

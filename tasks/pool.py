@@ -19,7 +19,7 @@ from foodvision.errors import TrainingError
 from foodvision.progress import SILENT
 from tasks.commands import python_command
 from tasks.outcomes import Attempt
-from tasks.worker import Advanced, Began, Check, Closed, Do, Done, Hold, Logged, Open
+from tasks.worker import Advanced, Began, Check, Closed, Do, Done, Hold, Logged, Open, Settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,7 +90,10 @@ class Pool:
         """Take a worker for jobs that have the same devices; waits where all are taken."""
         with self._taken(jobs[0].devices) as seat:
             seat.hold(jobs)
-            yield seat.do
+            try:
+                yield seat.do
+            finally:
+                seat.settle()
 
     @contextmanager
     def _taken(self, devices: Sequence[str]) -> Iterator[_Seat]:
@@ -170,6 +173,21 @@ class _Seat:
             )
         return tried
 
+    def settle(self) -> None:
+        """Have what the held jobs made flushed; the system does it for a worker that has died.
+
+        Raises:
+            StoreError: the disk did not take it.
+        """
+        if self._told is None or self._told.is_gone or self.is_closed:
+            return
+        try:
+            done = self._told.ask(Settle(), self.progress)
+        except _GoneError:
+            return
+        if done.error:
+            raise done.error
+
     def _ready(self) -> _Worker:
         """Return a worker that has opened its site, a new one where the last has died."""
         while not self.is_closed and self._failed_starts < _MOST_FAILED_STARTS:
@@ -232,7 +250,7 @@ class _Worker:
         self._hear(progress)
         self.is_open = True
 
-    def ask(self, request: Check | Do, progress: Progress) -> Done:
+    def ask(self, request: Check | Do | Settle, progress: Progress) -> Done:
         """Send a request and wait for its end, telling whoever watches what comes between."""
         self.send(request)
         return self._hear(progress)

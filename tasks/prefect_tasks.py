@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 from prefect.utilities.annotations import quote
 
 from foodvision.errors import FoodVisionError
+from tasks.runners import do_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,9 +61,7 @@ def do_step(label: str, work: Callable[[], _Made]) -> _Made:
 
 @task(name="compute", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
 def _compute(label: str, group: TaskGroup, ledger: Ledger, runner: Runner) -> State[Any]:
-    with runner.taking(group.jobs) as do:
-        for job in group.jobs:
-            ledger.attempt(job, do)
+    do_jobs(group.jobs, ledger, runner)
     failed = [job for job in group.jobs if job.key in ledger.failures]
     if failed:
         reason = ledger.failures[failed[0].key]

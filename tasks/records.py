@@ -80,8 +80,8 @@ def run_records(
     records = Records()
     if not events:
         return records
-    _add_run(records, events)
     reader = _ResultReader(store)
+    _add_run(records, events)
     for event in events:
         if event["event"] == "dataset" and store.has("dataset", event["key"]):
             _add_dataset(records, reader.dataset(event["key"]), event)
@@ -517,10 +517,13 @@ def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultRead
 def _add_outputs(
     records: Records, result_key: str, cell_id: str, outputs: Mapping[str, Outputs]
 ) -> None:
+    from foodvision.train.determinism import thread_count
+
     identity = {"result_key": result_key, "cell_id": cell_id}
-    records.add("predictions", *prediction_rows(identity, outputs["test"]))
-    records.add("class_metrics", *class_rows(identity, outputs["test"]))
-    records.add("metrics", *metric_rows(identity, outputs))
+    with thread_count(1):
+        records.add("predictions", *prediction_rows(identity, outputs["test"]))
+        records.add("class_metrics", *class_rows(identity, outputs["test"]))
+        records.add("metrics", *metric_rows(identity, outputs))
 
 
 def read_logits(score: Entry, *, file: str = LOGITS) -> np.ndarray:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from foodvision.errors import TrainingError
+from foodvision.errors import StoreError, TrainingError
 from foodvision.progress import SILENT
 from tasks.outcomes import attempt
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from foodvision.progress import Progress
     from foodvision.stages.site import Site
     from tasks.jobs import Devices
-    from tasks.outcomes import Doer, Job
+    from tasks.outcomes import Doer, Job, Ledger
 
 logger = logging.getLogger("foodvision.runners")
 
@@ -71,7 +71,13 @@ class Runner(Protocol):
         """
 
     def taking(self, jobs: Sequence[Job]) -> AbstractContextManager[Doer]:
-        """Take a device for jobs that have the same ones; waits where all of them are taken."""
+        """Take a device for jobs that have the same ones; waits where all of them are taken.
+
+        What they make is flushed to the disk at the latest when the device is given back.
+
+        Raises:
+            StoreError: the disk did not take what the jobs made; some of it is not kept.
+        """
 
 
 class InProcess:
@@ -90,14 +96,33 @@ class InProcess:
         """See to it that the models of phases can be built; see `Runner`."""
         check_models(phases, self._site(devices[0]))
 
-    def taking(self, jobs: Sequence[Job]) -> AbstractContextManager[Doer]:
+    @contextmanager
+    def taking(self, jobs: Sequence[Job]) -> Iterator[Doer]:
         """Take the first of the devices."""
-        return nullcontext(partial(attempt, site=self._site(jobs[0].devices[0])))
+        site = self._site(jobs[0].devices[0])
+        with site.store.flushing_together():
+            yield partial(attempt, site=site)
 
     def _site(self, device: str) -> Site:
         if device not in self._sites:
             self._sites[device] = self._workplace.site(device, self._progress)
         return self._sites[device]
+
+
+def do_jobs(jobs: Sequence[Job], ledger: Ledger, runner: Runner) -> None:
+    """Have jobs that have the same devices done one after the other, and write down the outcomes.
+
+    Args:
+        jobs: in an order that they can be done in.
+        ledger: takes the outcomes.
+        runner: does them.
+    """
+    try:
+        with runner.taking(jobs) as do, ledger.journal.flushing_together():
+            for job in jobs:
+                ledger.attempt(job, do)
+    except StoreError as error:
+        ledger.revoke(jobs, str(error))
 
 
 def check_models(phases: Sequence[Phase], site: Site) -> None:

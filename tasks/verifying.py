@@ -32,7 +32,7 @@ from tasks.journal import Journal
 from tasks.loading import load_certificates
 from tasks.outcomes import Ledger
 from tasks.results import Comparison, compare_results, compare_rows, read_result
-from tasks.runners import InProcess, Workplace
+from tasks.runners import InProcess, Workplace, do_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -229,9 +229,7 @@ def _train_alone(
         work = plan_work(graph, finished, features_bytes=plan.plan.limits.features_bytes)
         has_new = not all(ledger.knows(key) for key in work.keys)
         for group in plan_tasks(graph, work, devices=plan.facts.device_names):
-            with runner.taking(group.jobs) as do:
-                for job in group.jobs:
-                    ledger.attempt(job, do)
+            do_jobs(group.jobs, ledger, runner)
         (alone,) = graph.cells
         error = ledger.failure(work.waiting[cell.cell_id])
         if error or not (graph.is_open and has_new):

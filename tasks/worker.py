@@ -14,6 +14,7 @@ import pickle
 import queue
 import signal
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -25,7 +26,7 @@ from tasks.outcomes import attempt
 from tasks.runners import Workplace, check_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from foodvision.plan.graph import Phase
     from foodvision.progress import Bar
@@ -62,6 +63,11 @@ class Do:
     """Do one of the held jobs."""
 
     key: str
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Flush what the held jobs made."""
 
 
 # -- replies ------------------------------------------------------------------------------------
@@ -124,12 +130,12 @@ def main() -> None:
     opened: Open = next(requests)
     site = _open(opened, outbox)
     outbox.send(Done())
-    held: dict[str, Job] = {}
+    bench = _Bench(site)
     for request in requests:
         if isinstance(request, Hold):
-            held = {job.key: job for job in request.jobs}
+            bench.hold(request.jobs)
         else:
-            outbox.send(_meet(request, held, site))
+            outbox.send(bench.meet(request))
     leases.give_up()
     os._exit(0)  # to take torch apart takes seconds
 
@@ -145,14 +151,29 @@ def _open(opened: Open, outbox: _Outbox) -> Site:
     return opened.workplace.site(opened.device, _Mirror(outbox))
 
 
-def _meet(request: Check | Do, held: dict[str, Job], site: Site) -> Done:
-    if isinstance(request, Do):
-        return Done(attempt(held[request.key], site))
-    try:
-        check_models(request.phases, site)
-    except FoodVisionError as error:
-        return Done(error=error)
-    return Done()
+class _Bench:
+    """The site, the jobs that are held, and what they made and was not flushed yet."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._held: dict[str, Job] = {}
+        self._unflushed = ExitStack()
+
+    def hold(self, jobs: Iterable[Job]) -> None:
+        self._held = {job.key: job for job in jobs}
+        self._unflushed.enter_context(self._site.store.flushing_together())
+
+    def meet(self, request: Check | Do | Settle) -> Done:
+        if isinstance(request, Do):
+            return Done(attempt(self._held[request.key], self._site))
+        try:
+            if isinstance(request, Check):
+                check_models(request.phases, self._site)
+            else:
+                self._unflushed.close()
+        except FoodVisionError as error:
+            return Done(error=error)
+        return Done()
 
 
 class _Inbox:

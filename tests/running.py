@@ -25,7 +25,7 @@ from tasks.journal import Journal
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data
 from tasks.results import read_result
-from tasks.runners import InProcess, Workplace
+from tasks.runners import InProcess, Workplace, do_jobs
 from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
 
@@ -159,9 +159,7 @@ def do_all(groups: Sequence[TaskGroup], ledger: Ledger, runner: Runner) -> None:
     """Do groups of jobs, as many at a time as the runner has workers."""
 
     def do(group: TaskGroup) -> None:
-        with runner.taking(group.jobs) as attempt:
-            for job in group.jobs:
-                ledger.attempt(job, attempt)
+        do_jobs(group.jobs, ledger, runner)
 
     def workers(group: TaskGroup) -> int:
         return runner.workers(group.devices)

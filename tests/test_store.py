@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from foodvision.errors import StoreError
+from foodvision.leases import Lease
 from foodvision.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 KEY, OTHER = "ab" + "0" * 62, "cd" + "1" * 62
@@ -248,3 +249,72 @@ def test_leftovers_of_other_machines_stay(store: Store) -> None:
     foreign.mkdir(parents=True)
     assert store.remove_leftovers() == 0
     assert foreign.is_dir()
+
+
+def test_entries_that_are_flushed_together_are_there_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[list[str]] = []
+    monkeypatch.setattr(
+        "foodvision.store.flush_files", lambda paths: flushed.append([one.name for one in paths])
+    )
+    with store.flushing_together():
+        put(store)
+        put(store, OTHER)
+        assert store.verify("train", KEY) == store.verify("train", OTHER) == []
+        assert len(list(store.leases.glob("*.unflushed"))) == 1
+        (marked,) = flushed  # the marker, before anything else
+        assert marked[0].endswith(".unflushed")
+    names = ["ab", KEY, "file.txt", "manifest.json", "cd", OTHER, "file.txt", "manifest.json"]
+    assert sorted(flushed[1]) == sorted(names)
+    assert not list(store.leases.glob("*.unflushed"))
+    put(store, "ef" + "2" * 62)
+    assert len(flushed) == 4  # an entry by itself: its files before, its folder after
+
+
+def test_what_the_disk_refuses_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(paths: Iterable[Path]) -> None:
+        if any(path.name == "manifest.json" for path in paths):
+            raise OSError(5, "Input/output error")
+
+    put(store)
+    monkeypatch.setattr("foodvision.store.flush_files", refuse)
+
+    def write_late() -> None:
+        with store.flushing_together():
+            put(store, OTHER)
+
+    with pytest.raises(StoreError, match=r"refused 1 of them.*Input/output"):
+        write_late()
+    assert store.has("train", KEY)
+    assert not store.has("train", OTHER)
+
+
+_DIE_UNFLUSHED = (
+    "import os, signal, sys; from pathlib import Path; from foodvision.store import Store\n"
+    "store = Store(Path(sys.argv[1]))\n"
+    "with store.flushing_together():\n"
+    "    for key in sys.argv[2:]:\n"
+    "        with store.writing('train', key, inputs={}, code_version=1) as writer:\n"
+    "            (writer.path / 'file.txt').write_text('content')\n"
+    "    os.kill(os.getpid(), signal.SIGKILL)\n"
+)
+
+
+@pytest.mark.parametrize("has_restarted", [True, False], ids=["the system died", "the process"])
+def test_what_a_dead_system_tore_is_set_aside(
+    store: Store, monkeypatch: pytest.MonkeyPatch, *, has_restarted: bool
+) -> None:
+    command = [sys.executable, "-c", _DIE_UNFLUSHED, str(store.root), KEY, OTHER]
+    assert subprocess.run(command, check=False).returncode == -9
+    (marker,) = store.leases.glob("*.unflushed")
+    (store.path("train", OTHER) / "file.txt").write_bytes(bytes(7))  # of the right length
+    if has_restarted:
+        lease = Lease.parse(marker.stem)
+        assert lease is not None
+        for path in store.leases.glob(f"{lease}.*"):
+            path.rename(path.with_name(path.name.replace(lease.boot, "0ther5ys")))
+    store.remove_leftovers()
+    assert store.has("train", KEY)
+    assert store.has("train", OTHER) is not has_restarted
+    assert not list(store.leases.glob("*.unflushed"))

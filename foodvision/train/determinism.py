@@ -62,7 +62,7 @@ def deterministic(
     """
     record = DeterminismRecord()
     with ExitStack() as stack:
-        stack.enter_context(_thread_count(threads))
+        stack.enter_context(thread_count(threads))
         stack.enter_context(_algorithms(warn_only=_device_type(device) != "cpu"))
         stack.enter_context(_attribute(torch.backends.cudnn, "deterministic", True))
         stack.enter_context(_attribute(torch.backends.cudnn, "benchmark", False))
@@ -89,7 +89,8 @@ def _device_type(device: torch.device | str | None) -> str:
 
 
 @contextmanager
-def _thread_count(threads: int) -> Iterator[None]:
+def thread_count(threads: int) -> Iterator[None]:
+    """Let torch's operators work with so many threads; small tensors want one."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -35,6 +35,25 @@ def test_torn_last_line_is_passed_over_and_the_next_one_is_whole(path: Path) -> 
     assert [event["event"] for event in read_journal(path)] == ["started", "finished"]
 
 
+def test_events_flushed_together_are_written_at_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushes: list[int] = []
+    monkeypatch.setattr(
+        "tasks.journal.flush_files", lambda _: flushes.append(len(read_journal(path)))
+    )
+    journal = Journal(path)
+    journal.write("started")
+    with journal.flushing_together():
+        for _ in range(3):
+            journal.write("stage")
+        assert len(read_journal(path)) == 4
+        assert flushes == [1]
+    assert flushes == [1, 4]
+    journal.write("finished")
+    assert flushes == [1, 4, 5]
+
+
 @pytest.mark.parametrize(
     "first", ['{"at": "2026", "event": "sta', "[1]", "", "null", '{"event": "stage"}']
 )

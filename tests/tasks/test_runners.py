@@ -5,17 +5,22 @@ from __future__ import annotations
 import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from foodvision.errors import TrainingError
+from foodvision.errors import StoreError, TrainingError
 from foodvision.home import Home
+from foodvision.plan.work import Tally
 from tasks.jobs import TaskGroup
+from tasks.journal import Journal, read_events
+from tasks.outcomes import Attempt, Job, Ledger
 from tasks.runners import (
     InProcess,
     Workplace,
+    do_jobs,
     open_runner,
     seats_for,
     wanted_workers,
@@ -25,7 +30,10 @@ from tasks.schedule import run_groups
 from tests import working
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from tasks.outcomes import Doer
 
 CPU, GPUS = ("cpu",), ("cuda:0", "cuda:2")
 
@@ -168,3 +176,24 @@ def test_what_comes_after_others_starts_when_they_have_ended() -> None:
         [*groups, alone], workers=lambda _: 3, start=start, ended=lambda g: ended.append(g.label)
     )
     assert ended == ["a", "b", "alone"]
+
+
+class _FullDisk:
+    """Does every job; the disk then does not take what they made."""
+
+    @contextmanager
+    def taking(self, jobs: Sequence[Job]) -> Iterator[Doer]:
+        yield lambda _: Attempt(tally=Tally(epochs=1))
+        raise StoreError("the disk is full")
+
+
+def test_jobs_whose_results_the_disk_refuses_have_failed(tmp_path: Path) -> None:
+    ledger = Ledger(Journal(tmp_path / "run.jsonl"))
+    job = Job("train", "key", "label", ("cell",), (), ("cpu",), lambda _: Tally())
+    do_jobs([job], ledger, _FullDisk())  # type: ignore[arg-type]
+    assert ledger.finished == set()
+    assert ledger.failures == {"key": "the disk is full"}
+    assert [event["error"] for event in read_events(tmp_path / "run.jsonl")] == [
+        None,
+        "the disk is full",
+    ]
