@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from flows.artifacts import LeaderboardArtifact, ProgressArtifact, show_pictures, show_work
@@ -23,12 +20,13 @@ from foodvision.plan.lint import lint
 from foodvision.plan.work import Tally, Work, plan_work
 from foodvision.store import Store
 from tasks.accounting import find_defect
+from tasks.environment import describe_environment
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
 from tasks.gallery import Gallery
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
-from tasks.loading import load_run
+from tasks.loading import load_cells, load_run
 from tasks.outcomes import Ledger
 from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import do_step, report_hits, start_compute
@@ -174,8 +172,8 @@ class Run:
         self._account(first)
         self._close_journal("failed" if failures else "completed")
         leaderboard = self._load()
-        if self.plan.save == "best" and self._save_best(graph, publisher, leaderboard):
-            leaderboard = self._load()
+        if self.plan.save == "best":
+            leaderboard = self._save_best(graph, publisher, leaderboard)
         self._board.show(leaderboard)
         pictures = self._draw(leaderboard)
         show_work(self.plan.name, first, counted=self.ledger.counted)
@@ -351,20 +349,27 @@ class Run:
                 error = _UNDECIDED
             if error is None:
                 whole.append(compiled)
-                continue
-            failures[compiled.cell.label] = error
-            self._note_cell(compiled.cell, status="failed", error=error)
+            else:
+                failures[compiled.cell.label] = error
         unpublished = publisher.missing(whole)
         if unpublished:
             do_step(f"save {len(unpublished)} cells", partial(publisher.publish, unpublished))
-        for compiled in whole:
+        with self.journal.flushing_together():
+            self._note_cells(graph, publisher, failures)
+            self._finish_composites(graph, work, publisher, failures)
+        return failures
+
+    def _note_cells(self, graph: Graph, publisher: Publisher, failures: Mapping[str, str]) -> None:
+        for compiled in graph.cells:
+            error = failures.get(compiled.cell.label)
+            if error is not None:
+                self._note_cell(compiled.cell, status="failed", error=error)
+                continue
             self._note_cell(
                 compiled.cell,
                 status=publisher.status(compiled),
                 model_path=publisher.saved_path(compiled),
             )
-        self._finish_composites(graph, work, publisher, failures)
-        return failures
 
     def _finish_composites(
         self, graph: Graph, work: Work, publisher: Publisher, failures: dict[str, str]
@@ -387,20 +392,21 @@ class Run:
         return rank_cells(self.plan, self.cells, self.home)
 
     def _save_best(
-        self, graph: Graph, publisher: Publisher, leaderboard: Sequence[Mapping[str, Any]]
-    ) -> bool:
-        """Save the winner's model if it is not saved yet; return whether anything changed."""
+        self, graph: Graph, publisher: Publisher, leaderboard: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Save the winner's model if it is not saved yet; return the leaderboard that says so."""
         best = leaderboard[0]["cell_id"] if leaderboard[0]["rank"] else None
         for compiled in graph.cells:
             if compiled.cell.cell_id == best and publisher.saved_path(compiled) is None:
                 path = do_step("save the best model", partial(publisher.save, compiled))
                 status = publisher.status(compiled)
                 self._note_cell(compiled.cell, status=status, model_path=path)
-                return True
+                load_cells(self._journal_path, self.home, {best})
+                return rank_cells(self.plan, self.cells, self.home)
         for composite in graph.composites:
-            if composite.composite.cell_id == best:
-                return self._save_members(composite, publisher)
-        return False
+            if composite.composite.cell_id == best and self._save_members(composite, publisher):
+                return self._load()
+        return leaderboard
 
     def _save_members(self, compiled: CompiledComposite, publisher: Publisher) -> bool:
         """Save the members of the winner, and its card; return whether anything changed."""
@@ -450,7 +456,7 @@ class Run:
             source_path=str(self.plan.source_path) if self.plan.source_path else None,
             set=list(self._overrides),
             cells=len(self.cells),
-            environment=_environment(),
+            environment=describe_environment(self.plan.folder),
             plan_cells=[_describe_cell(cell) for cell in self.cells],
             plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
@@ -609,15 +615,4 @@ def _describe_stops(compiled: CompiledCell) -> dict[str, Any]:
             for each in decided
             if each is not compiled.decision and each.last_epoch > each.epoch
         ],
-    }
-
-
-def _environment() -> dict[str, Any]:
-    packages = ("foodvision", "torch", "torchvision", "prefect", "duckdb", "numpy", "pillow")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": platform.node(),
-        "pid": os.getpid(),
-        "packages": {package: version(package) for package in packages},
     }
