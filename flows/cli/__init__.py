@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from flows.cli.app import app
 from foodvision.errors import FoodVisionError, ServerError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# At its end Python looks for garbage among all that torch and Prefect made: seconds, for nothing.
-atexit.register(gc.freeze)
-
 _BAD_INPUT = 2
 _UNEXPECTED = 1
 _INTERRUPTED = 130
@@ -34,12 +31,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: by default those of the process.
+        arguments: by default those of the process, which then ends here.
 
     Returns:
         The exit code: 0; 1 where a part of the work failed, or for errors nobody foresaw; 2 for
         bad input; 130 after Ctrl-C.
     """
+    code = _run(arguments)
+    if arguments is None:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process. Python would take torch and Prefect apart first: seconds, for nothing."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         app(args=None if arguments is None else list(arguments), prog_name="foodvision")
     except SystemExit as end:

@@ -18,5 +18,7 @@ assert ones.tolist() == [[[[1.0, 1.0], [1.0, 1.0]]]]
 
 
 def test_the_compiler_is_not_imported_until_somebody_needs_it() -> None:
-    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _CODE], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
