@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -15,13 +17,17 @@ from prefect.artifacts import (
 )
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
+from prefect.settings import PREFECT_API_URL
 
+from flows.server import find_server
+from flows.server_process import REPORTS_PATH
 from foodvision.report.tables import markdown_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from foodvision.home import Home
     from foodvision.plan.work import Tally, Work
 
 _WORK = {
@@ -101,6 +107,19 @@ def show_pictures(plan_name: str, pictures: Mapping[str, Path]) -> None:
         "\n\n".join(parts),
         key=f"{_slug(plan_name)}-best",
         description=f"The best model of {plan_name}",
+    )
+
+
+def show_report(plan_name: str, report: Path, *, home: Home) -> None:
+    """Link the HTML report: from the server of its home as a page, elsewhere as a file."""
+    server = find_server(home)
+    is_here = server is not None and server.api_url == PREFECT_API_URL.value()
+    path = quote(report.relative_to(home.reports).as_posix())
+    create_link_artifact(
+        link=f"{REPORTS_PATH}/{path}" if is_here else report.as_uri(),
+        link_text=report.name,
+        key=f"{_slug(plan_name)}-report",
+        description=f"What {plan_name} found, as one HTML file: {report}",
     )
 
 

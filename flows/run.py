@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flows.artifacts import LeaderboardArtifact, ProgressArtifact, show_pictures, show_work
+from flows.artifacts import (
+    LeaderboardArtifact,
+    ProgressArtifact,
+    show_pictures,
+    show_report,
+    show_work,
+)
 from flows.live import Live
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
@@ -33,6 +39,7 @@ from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher, training_status
 from tasks.ranking import rank_cells
 from tasks.reach import REACH_LOCK
+from tasks.reporting import Reporter
 from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
 from tasks.schedule import run_groups
 from tasks.soundness import set_damaged_aside
@@ -81,6 +88,7 @@ class RunOutcome:
         wall_seconds: of the whole run.
         leaderboard: rows of the ranking, best first.
         pictures: paths by name.
+        report: the HTML report.
     """
 
     run_id: str
@@ -97,6 +105,7 @@ class RunOutcome:
     wall_seconds: float
     leaderboard: Sequence[Mapping[str, Any]]
     pictures: Mapping[str, Path]
+    report: Path
 
 
 class Run:
@@ -176,6 +185,7 @@ class Run:
             leaderboard = self._save_best(graph, publisher, leaderboard)
         self._board.show(leaderboard)
         pictures = self._draw(leaderboard)
+        report = self._report(leaderboard)
         show_work(self.plan.name, first, counted=self.ledger.counted)
         return RunOutcome(
             run_id=self.run_id,
@@ -192,6 +202,7 @@ class Run:
             wall_seconds=time.perf_counter() - self._started,
             leaderboard=leaderboard,
             pictures=pictures,
+            report=report,
         )
 
     def _settle(
@@ -432,6 +443,14 @@ class Run:
             pictures = do_step("draw the best model", partial(gallery.draw, leaderboard))
         show_pictures(self.plan.name, pictures)
         return pictures
+
+    def _report(self, leaderboard: Sequence[Mapping[str, Any]]) -> Path:
+        """Write the report if it does not show this leaderboard already."""
+        reporter = Reporter(self.plan, self.home, self.store)
+        if not reporter.is_current(leaderboard):
+            do_step("write the report", partial(reporter.write, leaderboard))
+        show_report(self.plan.name, reporter.path, home=self.home)
+        return reporter.path
 
     def _account(self, work: Work) -> None:
         """Say so where counted work is not what was predicted, and nothing explains it."""

@@ -69,7 +69,7 @@ class Judged:
 
     def columns(self, row: Mapping[str, Any]) -> Row:
         """Return what a row of the leaderboard is told about itself; None where it has no rank."""
-        standing = self._by_rank.get(row["rank"])
+        standing = self.standing(row["rank"])
         if standing is None:
             return dict.fromkeys(_KEYS)
         return {
@@ -79,6 +79,10 @@ class Judged:
             "behind_low": standing.behind_low,
             "behind_high": standing.behind_high,
         }
+
+    def standing(self, rank: int | None) -> Standing | None:
+        """Return how the configuration of a rank stands; None where it has no rank."""
+        return None if rank is None else self._by_rank.get(rank)
 
     @property
     def winner(self) -> Standing:

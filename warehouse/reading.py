@@ -192,8 +192,68 @@ class Relation:
     columns: dict[str, str]
 
 
+@dataclass(frozen=True)
+class RunDetails:
+    """One execution of a plan, and what it cost.
+
+    Attributes:
+        run_id: the run.
+        started_at: UTC.
+        status: running, completed, failed, cancelled or crashed.
+        cells: of the plan.
+        cells_failed: of these.
+        wall_seconds: None while it runs, or where it was killed.
+        device: that trained.
+        environment_json: versions, host and commit; None where an older version loaded it.
+        set_json: overrides of the command line.
+        predicted_json: work that was predicted.
+        counted_json: work that was counted.
+        seconds_alone: what its cells take if each trains alone.
+        seconds_paid: what the run spent on them.
+        stages_found: in the store.
+        stages_computed: by this run.
+    """
+
+    run_id: str
+    started_at: datetime
+    status: str
+    cells: int
+    cells_failed: int
+    wall_seconds: float | None
+    device: str | None
+    environment_json: str | None
+    set_json: str | None
+    predicted_json: str | None
+    counted_json: str | None
+    seconds_alone: float | None
+    seconds_paid: float | None
+    stages_found: int
+    stages_computed: int
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One verification of a result; `difference` is None where everything was equal to the bit."""
+
+    result_key: str
+    checked_at: datetime
+    is_equal: bool
+    difference: str | None
+    environment_json: str
+    seconds: float
+
+
 _Record = TypeVar(
-    "_Record", CurvePoint, Prediction, ClassMetric, Metrics, ReliabilityBin, Member, Run
+    "_Record",
+    CurvePoint,
+    Prediction,
+    ClassMetric,
+    Metrics,
+    ReliabilityBin,
+    Member,
+    Run,
+    RunDetails,
+    Certificate,
 )
 
 
@@ -250,6 +310,16 @@ def relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:
         relation = found.setdefault(row["name"], Relation(row["name"], row["comment"], {}))
         relation.columns[row["column_name"]] = row["column_comment"]
     return list(found.values())
+
+
+def run_details(path: Path, plan_name: str, *, most: int) -> list[RunDetails]:
+    """Return the latest runs of a plan with what they cost, the latest first; at most so many."""
+    return _read(path, "run_details", RunDetails, {"plan_name": plan_name, "most": most})
+
+
+def certificates(path: Path, result_keys: Sequence[str]) -> list[Certificate]:
+    """Return every verification of these results, the latest first."""
+    return _read(path, "certificates", Certificate, {"result_keys": list(result_keys)})
 
 
 def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:

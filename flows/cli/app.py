@@ -9,6 +9,7 @@ from flows.cli import (
     explaining,
     house,
     plans,
+    reporting,
     results,
     running,
     services,
@@ -40,5 +41,6 @@ running.register(app)
 verifying.register(app)
 results.register(app)
 asking.register(app)
+reporting.register(app)
 services.register(app)
 house.register(app)

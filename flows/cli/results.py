@@ -148,8 +148,8 @@ def best(
     from foodvision.store import Store
     from tasks.gallery import Gallery
 
-    found = _find_plan(plan, overrides or ())
-    leaderboard = _leaderboard(found)
+    found = find_plan(plan, overrides or ())
+    leaderboard = leaderboard_of(found)
     row = _winner(leaderboard)
     details = _details(row["result_key"])
     images = len(details.predictions)
@@ -354,15 +354,15 @@ def _running_notes(running: Sequence[reading.Run], rows: Sequence[Row]) -> list[
 def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]:
     """Return the leaderboard, and what it is ranked by."""
     if plan is not None:
-        found = _find_plan(plan, overrides)
-        return _leaderboard(found), found.rank.by.value
+        found = find_plan(plan, overrides)
+        return leaderboard_of(found), found.rank.by.value
     from warehouse.ranking import rank as rank_warehouse
 
     with translated():
         return rank_warehouse(current_home().warehouse), "test.accuracy"
 
 
-def _find_plan(plan: str | None, overrides: Sequence[str]) -> Plan:
+def find_plan(plan: str | None, overrides: Sequence[str]) -> Plan:
     """Return a plan: of a file, or as it ran last under a name; None: the one that ran last."""
     if plan is not None and (Path(plan).exists() or _is_path(plan)):
         from tasks.plans import open_plan
@@ -381,7 +381,8 @@ def _find_plan(plan: str | None, overrides: Sequence[str]) -> Plan:
     )
 
 
-def _leaderboard(plan: Plan) -> list[Row]:
+def leaderboard_of(plan: Plan) -> list[Row]:
+    """Return the rows of a plan's cells, best first."""
     from foodvision.plan.expand import expand
     from tasks.ranking import rank_cells
 
@@ -414,7 +415,7 @@ def _winner(leaderboard: Sequence[Row]) -> Row:
 
 
 def _best_model(plan: str | None) -> Path:
-    row = _winner(_leaderboard(_find_plan(plan, ())))
+    row = _winner(leaderboard_of(find_plan(plan, ())))
     if not row["model_path"]:
         raise WarehouseError(
             f"{row['label']} is the best model, but was not saved. Run its plan with "

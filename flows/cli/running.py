@@ -107,6 +107,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         tables.say(f"failed: {label}: {error}")
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
+    tables.say(f"report: {outcome.report}")
     if page:
         tables.say(f"flow run: {page}")
     tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")

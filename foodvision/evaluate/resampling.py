@@ -11,9 +11,13 @@ they disagree.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RESAMPLES = 2_000
 _BLOCK_NUMBERS = 4_000_000  # 32 MB of weights at a time
@@ -57,6 +61,16 @@ class Resampled:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def only(self, chosen: Sequence[int]) -> Resampled:
+        """Return what holds of some of the configurations, in the order of their numbers."""
+        numbers = np.asarray(chosen, dtype=np.int64)
+        return replace(
+            self,
+            means=self.means[numbers],
+            draws=self.draws[:, numbers],
+            covariance=self.covariance[np.ix_(numbers, numbers)],
+        )
 
 
 def resample(outcomes: Outcomes, *, seed: int, resamples: int = RESAMPLES) -> Resampled:

@@ -160,6 +160,15 @@ def _spread(resampled: Resampled) -> float:
     return float((resampled.draws[:, 0] - resampled.draws[:, 1]).std())
 
 
+def test_a_part_keeps_what_was_drawn() -> None:
+    generator = np.random.default_rng(5)
+    whole = resample(outcomes([0.7, 0.8, 0.9], 200, generator), seed=1)
+    part = whole.only([2, 0])
+    assert np.array_equal(part.means, whole.means[[2, 0]])
+    assert np.array_equal(part.draws, whole.draws[:, [2, 0]])
+    assert part.covariance[0, 1] == whole.covariance[2, 0]
+
+
 def test_equal_seeds_give_equal_draws() -> None:
     given = outcomes([0.9, 0.8], 50, np.random.default_rng(1), seeds=2)
     first, again, other = (resample(given, seed=seed).draws for seed in (1, 1, 2))

@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from tests.running import make_photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 HEAVY = ("torch", "torchvision", "prefect", "duckdb")
 PLAN = """\
@@ -574,3 +574,25 @@ def test_rank_of_all_plans_marks_nothing(capsys: pytest.CaptureFixture[str]) -> 
     assert "chance" not in capsys.readouterr().out
     assert main(["rank", "--json"]) == 0
     assert "verdict" not in json.loads(capsys.readouterr().out)[0]
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_report_is_one_file_where_it_was_asked_for(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    assert main(["report", "plan.yaml", "-o", "found.html"]) == 0
+    assert capsys.readouterr().out.startswith("report: found.html (0.")
+    assert "<!doctype html>" in (folder / "found.html").read_text(encoding="utf-8")[:200]
+    assert main(["report", "--json"]) == 0  # the plan that ran last, in the usual place
+    (told,) = json.loads(capsys.readouterr().out)
+    assert Path(told["report"]).stat().st_size == told["bytes"]
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_report_of_a_plan_that_never_ran(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    text = PLAN.replace("hidden: 8", "hidden: 9")
+    assert text != PLAN
+    (folder / "other.yaml").write_text(text, encoding="utf-8")
+    assert main(["report", "other.yaml"]) == 2
+    assert "no cell of the plan" in capsys.readouterr().err
+    assert main(["report", "unheard of"]) == 2

@@ -167,6 +167,14 @@ def test_pictures_and_tensorboard_files_are_there(first: tuple[Home, RunOutcome]
     assert graphs == ["graph mlp", "graph tiny_vgg"]
 
 
+def test_every_run_writes_a_report(first: tuple[Home, RunOutcome]) -> None:
+    home, outcome = first
+    assert outcome.report == home.reports / "small" / "report.html"
+    text = outcome.report.read_text(encoding="utf-8")
+    assert all(row["label"] in text for row in outcome.leaderboard)
+    assert f"Trained one by one, the cells are {outcome.naive.epochs} epochs" in text
+
+
 def test_flow_run_shows_artifacts_and_named_tasks(first: tuple[Home, RunOutcome]) -> None:
     from uuid import UUID
 
@@ -191,6 +199,8 @@ def test_flow_run_shows_artifacts_and_named_tasks(first: tuple[Home, RunOutcome]
     assert "fetch photos" in names
     assert "train mlp, epoch 2, mlp, 2 epochs" in names
     assert {"small-work", "small-leaderboard", "small-best"} <= {a.key for a in artifacts}
+    (link,) = (a for a in artifacts if a.key == "small-report")
+    assert link.data == f"[report.html]({outcome.report.as_uri()})"  # of another home's server
     (board,) = (a for a in artifacts if a.key == "small-leaderboard")
     assert [row["rank"] for row in json.loads(board.data)] == [1, 2, 3, 4]
 
@@ -210,6 +220,7 @@ def test_unchanged_plan_runs_nothing_and_never_imports_torch(
         "done = run_plan(sys.argv[1], home=Home(Path(sys.argv[2])), progress=SILENT)\n"
         "print(max(vars(done.counted).values()), done.hits, 'torch' in sys.modules)\n"
     )
+    written = (home.reports / "small" / "report.html").stat().st_mtime_ns
     ran = subprocess.run(
         [sys.executable, "-c", code, str(plan), str(home.root)],
         capture_output=True,
@@ -223,6 +234,7 @@ def test_unchanged_plan_runs_nothing_and_never_imports_torch(
     assert [event["event"] for event in last].count("stage") == 0
     both = "select stages_found as found, stages_computed as made from savings order by started_at"
     assert rows(home, both) == [{"found": 0, "made": 5}, {"found": 8, "made": 0}]
+    assert (home.reports / "small" / "report.html").stat().st_mtime_ns == written
 
 
 def test_renamed_plan_and_labels_find_their_results(

@@ -7,11 +7,13 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from flows.processes import read_mark
 from flows.server import RECORD, ServerHandle, find_server, local_server
 from foodvision.errors import ServerError
+from foodvision.home import Home
 from tests.flows.conftest import run_command
 
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from foodvision.home import Home
 
 BUSY = """
 import sys
@@ -74,6 +75,36 @@ def test_second_user_shares_the_server_and_leaves_it_running(
     found = find_server(server_home)
     assert found
     assert found.api_url == server.api_url
+
+
+def test_it_serves_reports_beside_prefects_own_pages(
+    server: ServerHandle, server_home: Home, tmp_path: Path
+) -> None:
+    page = server_home.reports / "a plan" / "report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>found", encoding="utf-8")
+    (server_home.root / "secret").write_text("not a report", encoding="utf-8")
+    url = f"{server.ui_url}/foodvision/reports"
+    assert httpx.get(f"{url}/a%20plan/report.html").text == "<p>found"
+    assert httpx.get(f"{url}/..%2fsecret").status_code == 404
+    asked = httpx.get(f"{server.ui_url}/ui-settings").json()
+    assert asked["api_url"] == server.api_url  # whatever its port
+
+
+def test_a_report_is_linked_where_it_can_be_opened(
+    server: ServerHandle, server_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import artifacts
+
+    linked: list[str] = []
+    monkeypatch.setattr(artifacts, "create_link_artifact", lambda link, **_: linked.append(link))
+    report = server_home.reports / "a #1" / "report.html"
+    with local_server(server_home, only_ours=True):
+        artifacts.show_report("a #1", report, home=server_home)
+    other = Home(server_home.root / "other")
+    artifacts.show_report("a #1", other.reports / "report.html", home=other)
+    assert linked[0] == "/foodvision/reports/a%20%231/report.html"
+    assert linked[1].startswith("file:///")
 
 
 def test_the_environment_says_which_server(server: ServerHandle, server_home: Home) -> None:

@@ -55,6 +55,17 @@ def path(tmp_path_factory: pytest.TempPathFactory, rows: Rows) -> Path:
                 {"run_id": "new", "started_at": START + timedelta(hours=1), "finished_at": None},
                 {"run_id": "other", "plan_name": "other"},
             ),
+            "certificates": rows(
+                "certificates",
+                {"certificate_id": "1"},
+                {
+                    "certificate_id": "2",
+                    "checked_at": START + timedelta(hours=1),
+                    "is_equal": False,
+                    "difference": "logits.test",
+                },
+                {"certificate_id": "3", "result_key": "result-2"},
+            ),
         },
     )
     return path
@@ -93,6 +104,20 @@ def test_bins_of_reliability_come_by_probability(path: Path) -> None:
     (found,) = reading.reliability(path, "result-1")
     assert (found.images, found.confidence, found.accuracy) == (2, 0.75, 1.0)
     assert (found.lower, found.upper) == pytest.approx((11 / 15, 12 / 15))
+
+
+def test_runs_come_with_what_they_cost_the_latest_first(path: Path) -> None:
+    assert [run.run_id for run in reading.run_details(path, "demo", most=9)] == ["new", "old"]
+    (newest,) = reading.run_details(path, "demo", most=1)
+    assert (newest.run_id, newest.stages_found, newest.seconds_alone) == ("new", 0, None)
+
+
+def test_certificates_come_the_latest_first(path: Path) -> None:
+    found = reading.certificates(path, ["result-1", "unknown"])
+    assert [(each.is_equal, each.difference) for each in found] == [
+        (False, "logits.test"),
+        (True, None),
+    ]
 
 
 def test_answers_number_the_same_image_alike_in_every_result(tmp_path: Path, rows: Rows) -> None:

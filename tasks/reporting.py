@@ -1,0 +1,78 @@
+"""The HTML report of a plan: written when there is something new to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from foodvision.errors import WarehouseError
+from foodvision.files import holds, write_json
+from foodvision.hashing import digest
+from foodvision.report.html.rendering import look_digest, write_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from foodvision.home import Home
+    from foodvision.plan.schema import Plan
+    from foodvision.store import Store
+
+_MARK = "report.json"
+_FILE = "report.html"
+# What a report says of a cell that another run may change; what a result says never changes.
+_CHANGING = ("rank", "label", "result_key", "status", "error", "seconds_alone", "model_bytes")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """The report of one plan.
+
+    Attributes:
+        plan: the plan.
+        home: whose `reports` hold the file and whose warehouse what it says.
+        store: where the images lie.
+    """
+
+    plan: Plan
+    home: Home
+    store: Store
+
+    @property
+    def path(self) -> Path:
+        """Return where the report lies, if it is there."""
+        return self.home.reports / self.plan.name / _FILE
+
+    def is_current(self, leaderboard: Sequence[Mapping[str, Any]]) -> bool:
+        """Say whether the file is there and shows this plan with this leaderboard already."""
+        mark = {"digest": self._digest(leaderboard)}
+        return self.path.is_file() and holds(self.path.with_name(_MARK), mark)
+
+    def write(self, leaderboard: Sequence[Mapping[str, Any]], *, path: Path | None = None) -> Path:
+        """Gather and write the report; return its path.
+
+        Args:
+            leaderboard: rows as `rank_cells` returns them.
+            path: where to; by default beside the plan's pictures.
+
+        Raises:
+            WarehouseError: the plan has never run here, or the warehouse cannot be read.
+            OSError: the folder cannot be written.
+        """
+        if not leaderboard:
+            raise WarehouseError(
+                f"A report shows what runs found, and no cell of the plan {self.plan.name} has run "
+                "here yet. Run it: `foodvision run PLAN`."
+            )
+        from tasks.report_contents import Gatherer
+
+        report = Gatherer(self.plan, self.home, self.store, leaderboard).gather()
+        if path is not None:
+            return write_report(report, path)
+        write_report(report, self.path)
+        write_json(self.path.with_name(_MARK), {"digest": self._digest(leaderboard)})
+        return self.path
+
+    def _digest(self, leaderboard: Sequence[Mapping[str, Any]]) -> str:
+        rows = [{name: row[name] for name in _CHANGING} for row in leaderboard]
+        return digest([self.plan.to_json(), rows, look_digest()])
