@@ -18,8 +18,10 @@ from flows.artifacts import (
     show_work,
 )
 from flows.live import Live
+from foodvision.files import free_bytes
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
+from foodvision.plan.footprint import footprint
 from foodvision.plan.graph import CompiledCell, Graph, Phase, Span, compile_cells
 from foodvision.plan.labels import span_label
 from foodvision.plan.lint import lint
@@ -34,6 +36,7 @@ from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
 from tasks.loading import load_cells, load_run
 from tasks.outcomes import Ledger
+from tasks.paces import PaceBook
 from tasks.plan_data import fetch_data, known_data
 from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher, training_status
@@ -85,6 +88,9 @@ class RunOutcome:
         counted: work that was done.
         is_bound: whether `predicted` is at most that much, because stop rules decided.
         hits: number of stages found in the store.
+        predicted_seconds: that the missing stages were expected to take, one after the other, from
+            what earlier runs measured here; `None`: not of all of them was something known.
+        stage_seconds: that they took.
         wall_seconds: of the whole run.
         leaderboard: rows of the ranking, best first.
         pictures: paths by name.
@@ -102,6 +108,8 @@ class RunOutcome:
     counted: Tally
     is_bound: bool
     hits: int
+    predicted_seconds: float | None
+    stage_seconds: float
     wall_seconds: float
     leaderboard: Sequence[Mapping[str, Any]]
     pictures: Mapping[str, Path]
@@ -141,6 +149,7 @@ class Run:
         self._workers = workers
         self._progress = progress
         self._started = time.perf_counter()
+        self._predicted_seconds: float | None = None
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self._journal_path = home.journals / f"{stamp}-{run_id}.jsonl"
         self.journal = Journal(self._journal_path)
@@ -167,6 +176,7 @@ class Run:
         datasets = self._fetch(refresh=refresh)
         self._warn(datasets)
         graph, work, facts = self._settle(datasets)
+        self._look_ahead(graph, work)
         device = facts.device(self.cells[0].settings).name
         first = work
         show_work(self.plan.name, first, counted=None)
@@ -187,6 +197,7 @@ class Run:
         pictures = self._draw(leaderboard)
         report = self._report(leaderboard)
         show_work(self.plan.name, first, counted=self.ledger.counted)
+        self._learn(first)
         return RunOutcome(
             run_id=self.run_id,
             plan_name=self.plan.name,
@@ -199,6 +210,8 @@ class Run:
             counted=self.ledger.counted,
             is_bound=first.is_bound,
             hits=len(first.hits),
+            predicted_seconds=self._predicted_seconds,
+            stage_seconds=self.ledger.seconds,
             wall_seconds=time.perf_counter() - self._started,
             leaderboard=leaderboard,
             pictures=pictures,
@@ -229,6 +242,30 @@ class Run:
                     self._note_compiled(graph, work, first or work, devices=facts.device_names)
                     return graph, work, facts
             datasets = self._fetch(refresh=False)
+
+    def _look_ahead(self, graph: Graph, work: Work) -> None:
+        """Predict the time, and warn where what will be written is more than there is room for."""
+        forecast = PaceBook(self.home).forecast(work, cells=len(self.cells))
+        self._predicted_seconds = None if forecast.unknown else forecast.known
+        need = footprint(graph, work, self.plan.save).total
+        free = free_bytes(self.home.root)
+        if free is not None and need > free:
+            logger.warning(
+                "%s: a run must have room on the disk for what it writes, here about %s bytes; %s "
+                "has %s free. Make room (`foodvision store gc --unreached`), or set "
+                "FOODVISION_HOME to a larger disk",
+                *(self.plan.name, f"{need:,}", self.home.root, f"{free:,}"),
+            )
+
+    def _learn(self, work: Work) -> None:
+        """Keep what the stages took, and the run beside them, for the next ones to expect."""
+        if work.is_empty:
+            return
+        book = PaceBook(self.home)
+        book.learn(work, self.ledger.measured)
+        around = time.perf_counter() - self._started - self.ledger.seconds
+        if around > 0:  # not where several workers were at it
+            book.learn_around(cells=len(self.cells), seconds=around)
 
     # -- data ---------------------------------------------------------------------------------
 
@@ -513,6 +550,8 @@ class Run:
             "finished",
             status=status,
             counted=asdict(self.ledger.counted),
+            predicted_seconds=self._predicted_seconds,
+            stage_seconds=self.ledger.seconds,
             wall_seconds=time.perf_counter() - self._started,
         )
 

@@ -67,7 +67,7 @@ def full_disk(path: Path, error: BaseException) -> DiskFullError:
     """Return what to raise where writing to `path` found no room."""
     free = free_bytes(path)
     room = "" if free is None else f", whose disk has {free:,} bytes free"
-    why = str(error).strip().splitlines()[-1]
+    why = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return DiskFullError(
         f"what is written must have room on the disk, and there was none left for {path}{room} "
         f"({why}). `foodvision explain PLAN` says what a run writes. Make room (`foodvision store "

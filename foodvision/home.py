@@ -121,6 +121,11 @@ class Home:
         return self.root / "facts"
 
     @property
+    def paces(self) -> Path:
+        """What stages took on which machine."""
+        return self.root / "paces"
+
+    @property
     def server(self) -> Path:
         """The local Prefect server's own files."""
         return self.root / "prefect"

@@ -120,6 +120,7 @@ class Ledger:
         failures: error by key.
         finished: keys of the jobs that succeeded.
         shortages: keys of the failed jobs whose device has too little memory.
+        measured: counted work and seconds of each job that succeeded, by key.
     """
 
     journal: Journal
@@ -127,6 +128,7 @@ class Ledger:
     failures: dict[str, str] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     shortages: set[str] = field(default_factory=set)
+    measured: dict[str, tuple[Tally, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def attempt(self, job: Job, do: Doer) -> None:
@@ -155,6 +157,11 @@ class Ledger:
         """Say whether the outcome of a job is known."""
         return key in self.finished or key in self.failures
 
+    @property
+    def seconds(self) -> float:
+        """Return the seconds of all jobs that succeeded, one after the other."""
+        return sum(seconds for _, seconds in self.measured.values())
+
     def failure(self, keys: Iterable[str]) -> str | None:
         """Return why one of these jobs failed, `None` if none did."""
         return next((self.failures[key] for key in keys if key in self.failures), None)
@@ -170,6 +177,7 @@ class Ledger:
             if tried.error is None:
                 self.counted += tried.tally
                 self.finished.add(job.key)
+                self.measured[job.key] = (tried.tally, tried.seconds)
             else:
                 self.failures[job.key] = tried.error
             if tried.lacks_memory:

@@ -18,9 +18,10 @@ from foodvision.plan.keeping import block_range
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foodvision.plan.explain import Explanation
     from foodvision.plan.keeping import Keeping
     from foodvision.plan.rate_curves import RateCurve
+    from tasks.explaining import Prospect
+    from tasks.paces import Forecast
 
 
 def register(app: typer.Typer) -> None:
@@ -63,11 +64,11 @@ def explain(
     if schedule or picture:
         _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
         return
-    explanation = explain_plan(found, current_home())
+    prospect = explain_plan(found, current_home())
     if as_json:
-        tables.print_json(explanation.to_json())
+        tables.print_json(prospect.to_json())
         return
-    _show(explanation)
+    _show(prospect)
 
 
 def _show_rates(curves: Sequence[RateCurve], picture: Path | None, *, as_json: bool) -> None:
@@ -84,13 +85,18 @@ def _show_rates(curves: Sequence[RateCurve], picture: Path | None, *, as_json: b
             tables.say(f"picture: {drawn}")
 
 
-def _show(explanation: Explanation) -> None:
+def _show(prospect: Prospect) -> None:
+    explanation = prospect.explanation
     missing = len(explanation.stages)
     tables.say(
         f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
         f"them done; {explanation.hits} stages in the store, {missing} missing\n"
     )
     print_work(explanation.work, titles=("At most" if explanation.is_bound else "This run",))
+    if missing:
+        tables.say("")
+        tables.say_wrapped(_disk_words(prospect))
+        tables.say_wrapped(_time_words(prospect.forecast))
     tables.say("\nKept of the images:")
     for kept in explanation.kept:
         _say_kept(kept)
@@ -104,10 +110,37 @@ def _show(explanation: Explanation) -> None:
                 tables.Column("Cells", "waiting", tables.number, is_number=True),
                 tables.Column("Images", "images", tables.number, is_number=True),
                 tables.Column("Writes", "bytes", tables.size, is_number=True),
+                tables.Column("Seconds", "seconds", tables.seconds, is_number=True),
             ],
             as_json=False,
             empty="",
         )
+
+
+def _disk_words(prospect: Prospect) -> str:
+    """Say what will be written, and whether there is room for it."""
+    disk = prospect.explanation.disk
+    parts = [f"{tables.size(count)} of {name}" for name, count in asdict(disk).items() if count]
+    free = prospect.free_bytes
+    room = "" if free is None else f"; {tables.size(free)} are free"
+    words = f"Disk: about {tables.size(disk.total)} ({', '.join(parts)}){room}"
+    if prospect.lacks_room:
+        words += ". Warning: that is too little; make room with `foodvision store gc`"
+    return words
+
+
+def _time_words(forecast: Forecast) -> str:
+    """Say how long it will take, as far as that is known."""
+    stages = len(forecast.stages)
+    known = stages - forecast.unknown
+    if not known:
+        return "Time: unknown; nothing like it has run on this device"
+    words = f"Time: about {tables.seconds(forecast.known)} s"
+    if forecast.unknown:
+        return f"{words} for {known} of {stages} stages; the others are unknown"
+    if forecast.around is not None:
+        words += f" of work, and {tables.seconds(forecast.around)} s around it"
+    return f"{words}, going by earlier runs on this device"
 
 
 def _say_kept(kept: Keeping) -> None:

@@ -17,7 +17,7 @@ from flows.cli.tables import count
 from foodvision.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from foodvision.home import Home
     from foodvision.plan.diff import CellChange, DroppedCell, SharedRows
@@ -279,7 +279,9 @@ def _dropped_row(cell: DroppedCell) -> dict[str, Any]:
     return {"change": "dropped", "label": cell.label, "epochs": str(cell.epochs), "what": what}
 
 
-def print_work(work: dict[str, dict[str, int]], *, titles: Sequence[str] = ("This run",)) -> None:
+def print_work(
+    work: Mapping[str, Mapping[str, float | None]], *, titles: Sequence[str] = ("This run",)
+) -> None:
     """Print a table of work: what each cell alone would take beside what a run takes.
 
     A cell alone keeps no rows, so the bytes that it would write are not known: no zero.

@@ -101,7 +101,14 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         name: {"alone": alone[name], "predicted": run_[name], "counted": done[name]}
         for name in alone
     }
-    print_work(work, titles=("At most" if outcome.is_bound else "Predicted", "Counted"))
+    expected = outcome.predicted_seconds
+    seconds = {
+        "alone": None,
+        "predicted": None if expected is None else round(expected, 1),
+        "counted": round(outcome.stage_seconds, 1),
+    }
+    titles = ("At most" if outcome.is_bound else "Predicted", "Counted")
+    print_work(work | {"seconds_of_stages": seconds}, titles=titles)
     tables.say("")
     for label, error in outcome.failures.items():
         tables.say(f"failed: {label}: {error}")

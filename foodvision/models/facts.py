@@ -43,6 +43,7 @@ class ModelFacts:
         params_total: number of parameters.
         params_trainable: number of parameters that training may change.
         model_bytes: bytes of all parameters and buffers in the state dict.
+        suffix_buffer_bytes: bytes of the buffers behind the prefix, which a snapshot holds.
     """
 
     blocks: tuple[str, ...]
@@ -53,6 +54,7 @@ class ModelFacts:
     params_total: int
     params_trainable: int
     model_bytes: int
+    suffix_buffer_bytes: int
 
     @property
     def feature_bytes(self) -> int:
@@ -140,6 +142,14 @@ def describe(
             for _, value in model.named_parameters(block)
         ),
         model_bytes=sum(value.nbytes for value in module.state_dict().values()),
+        suffix_buffer_bytes=_buffer_bytes(suffix),
+    )
+
+
+def _buffer_bytes(module: nn.Module) -> int:
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    return sum(
+        value.nbytes for name, value in module.state_dict().items() if name not in parameters
     )
 
 

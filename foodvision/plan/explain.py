@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from foodvision.plan.expand import SEPARATOR
+from foodvision.plan.footprint import Footprint, footprint, output_bytes, state_bytes
 from foodvision.plan.keeping import Keeping, keepings
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class StageLine:
         epochs: to train.
         images: to put through it.
         bytes: to write.
+        seconds: that it will take; `None`: nothing like it was measured on this device.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class StageLine:
     epochs: int
     images: int
     bytes: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Explanation:
     stages: tuple[StageLine, ...]
     work: dict[str, dict[str, int]]
     kept: tuple[Keeping, ...]
+    disk: Footprint
     is_bound: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -81,14 +85,24 @@ class Explanation:
         return asdict(self)
 
 
-def explain(plan: str, graph: Graph, work: Work) -> Explanation:
+def explain(
+    plan: str,
+    graph: Graph,
+    work: Work,
+    *,
+    save: str = "all",
+    seconds: Mapping[str, float | None] | None = None,
+) -> Explanation:
     """Explain the work of a compiled plan.
 
     Args:
         plan: its name.
         graph: the compiled plan.
         work: the graph held against the store.
+        save: which models it saves.
+        seconds: that missing stages will take, by key, as far as that is known.
     """
+    expected = seconds or {}
     waiting: dict[str, list[Cell]] = {}
     for compiled in graph.cells:
         for key in work.waiting[compiled.cell.cell_id]:
@@ -106,9 +120,13 @@ def explain(plan: str, graph: Graph, work: Work) -> Explanation:
         cells_done=sum(not work.waiting[compiled.cell.cell_id] for compiled in graph.cells),
         composites=len(graph.composites),
         hits=len(work.hits),
-        stages=tuple(_told_apart(stages, waiting)),
+        stages=tuple(
+            replace(stage, seconds=expected.get(stage.key))
+            for stage in _told_apart(stages, waiting)
+        ),
         work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
         kept=keepings(graph, work),
+        disk=footprint(graph, work, save),
         is_bound=work.is_bound,
     )
 
@@ -165,7 +183,7 @@ def _train_line(job: TrainJob, cells: Sequence[Cell]) -> StageLine:
         cells=tuple(cell.label for cell in cells),
         epochs=span.epochs,
         images=span.epochs * len(span.phase.train.images),
-        bytes=0,
+        bytes=state_bytes(job) + output_bytes(job.scored),
     )
 
 
@@ -204,7 +222,7 @@ def _score_line(job: ScoreJob, cells: Sequence[Cell]) -> StageLine:
         cells=tuple(cell.label for cell in cells),
         epochs=0,
         images=len(job.epochs) * len(job.images.images),
-        bytes=0,
+        bytes=output_bytes([job.images]),
     )
 
 
@@ -218,7 +236,7 @@ def _view_line(job: ViewJob, composites: Sequence[CompiledComposite]) -> StageLi
         cells=tuple(each.composite.label for each in composites if score in each.view_scores()),
         epochs=0,
         images=len(score.images.images),
-        bytes=0,
+        bytes=output_bytes([score.images]),
     )
 
 
@@ -231,7 +249,7 @@ def _composite_line(job: CompositeJob) -> StageLine:
         cells=(composite.label,),
         epochs=0,
         images=0,
-        bytes=0,
+        bytes=output_bytes(job.compiled.image_sets.values()),
     )
 
 

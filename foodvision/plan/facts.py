@@ -53,6 +53,7 @@ class Architecture:
         params_total: number of parameters.
         params_trainable: number of parameters that training may change.
         model_bytes: bytes of all parameters and buffers.
+        suffix_buffer_bytes: bytes of the buffers (running statistics) behind the prefix.
     """
 
     blocks: tuple[str, ...]
@@ -62,6 +63,7 @@ class Architecture:
     params_total: int
     params_trainable: int
     model_bytes: int
+    suffix_buffer_bytes: int
 
 
 class Facts(Protocol):

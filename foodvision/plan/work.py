@@ -590,7 +590,7 @@ def _predict(
     live = {job.recipe for job in rows if job.live}
     total = Tally()
     for job in rows:
-        total += _predict_rows(job, kept)
+        total += predict_rows(job, kept)
     for train in training:
         total += _through_prefix(predict_training(train), train.span.phase.recipe in live)
     for score in scoring:
@@ -602,7 +602,13 @@ def _predict(
     return total
 
 
-def _predict_rows(job: RowsJob, kept: set[Recipe]) -> Tally:
+def predict_rows(job: RowsJob, kept: set[Recipe]) -> Tally:
+    """Return what computing rows will count.
+
+    Args:
+        job: the rows.
+        kept: recipes of the pixels that the same run keeps.
+    """
     if job.recipe.kind == "pixels":
         return Tally(decoded_images=len(job.missing), bytes_written=job.bytes_missing)
     if job.live:

@@ -15,6 +15,7 @@ from foodvision.evaluate.metrics import score_logits
 from foodvision.evaluate.predictions import predict_logits
 from foodvision.models.build import training_mode
 from foodvision.models.folding import frozen_prefix
+from foodvision.plan.footprint import KEPT_SNAPSHOT_BYTES
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from foodvision.train.precision import Precision
 
     _Epoch = tuple[EpochResult, Callable[[], Snapshot]]
-
-# Up to this size the snapshot of every epoch is kept; above it, of the span's last one.
-KEPT_SNAPSHOT_BYTES = 256 * 1024
 
 _STATES_FILE = "states.safetensors"
 

@@ -66,6 +66,20 @@ def test_what_is_kept_is_said_in_words(explain: Any) -> None:
     ]
 
 
+def test_disk_and_time_are_told(explain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = explain()
+    assert "of pixels, 115.0 kB of features, " in out.replace("\n  ", " ")
+    assert "Time: unknown; nothing like it has run on this device" in out
+    assert "Warning" not in out
+    found = json.loads(explain("--json"))
+    kinds = [found["disk"][name] for name in ("pixels", "features", "states", "outputs", "models")]
+    assert found["disk"]["total"] == sum(kinds)
+    assert found["disk"]["free"] > found["disk"]["total"]
+    assert found["seconds"] == {"stages": None, "stages_unknown": 6, "around": None}
+    monkeypatch.setattr("tasks.explaining.free_bytes", lambda _: 1000)
+    assert "1.0 kB are free. Warning: that is too little" in explain().replace("\n  ", " ")
+
+
 def test_the_schedule_of_each_cell_is_drawn(explain: Any, tmp_path: Path) -> None:
     out = explain("--schedule", "--picture", str(tmp_path / "new" / "rates.png"))
     lines = out.splitlines()

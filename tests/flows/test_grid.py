@@ -14,7 +14,9 @@ import warehouse
 from foodvision.errors import FoodVisionError, PlanError, WarehouseError
 from foodvision.home import Home
 from foodvision.models.saved import load_saved
+from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
+from tasks.explaining import explain_plan
 from tasks.journal import journals, read_journal
 from tasks.loading import rebuild
 from tests.running import make_photos, plan_text
@@ -74,6 +76,19 @@ def test_counted_work_equals_predicted_work(first: tuple[Home, RunOutcome]) -> N
     assert outcome.counted == outcome.predicted
     assert outcome.counted.epochs == 4
     assert outcome.naive.epochs == 6
+
+
+def test_seconds_of_a_run_are_what_the_next_one_expects(
+    first: tuple[Home, RunOutcome], photos: Path
+) -> None:
+    home, outcome = first
+    assert outcome.predicted_seconds is None  # nothing had run yet
+    assert 0 < outcome.stage_seconds < outcome.wall_seconds
+    plan = load_plan(plan_text(photos, GRID, seed=8))
+    forecast = explain_plan(plan, home).forecast
+    assert forecast.unknown == 0
+    assert 0 < forecast.known < 2 * outcome.stage_seconds
+    assert 0 < (forecast.around or 0) < outcome.wall_seconds
 
 
 def test_curves_predictions_and_classes_are_loaded(first: tuple[Home, RunOutcome]) -> None:

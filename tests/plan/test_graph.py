@@ -100,6 +100,7 @@ class FakeFacts:
             params_total=100,
             params_trainable=100 - 40 * frozen,
             model_bytes=400,
+            suffix_buffer_bytes=0,
         )
 
 

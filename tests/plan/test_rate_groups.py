@@ -17,7 +17,7 @@ MOBILENET = ("features.0", "features.1", "features.2", "classifier")
 
 def groups(lr_scale: Any, blocks: tuple[str, ...] = RESNET, frozen: int = 0) -> dict[str, float]:
     model = ModelSettings.model_validate({"arch": "net", "lr_scale": lr_scale})
-    architecture = Architecture(blocks, frozen, frozen, (6,), 1, 1, 4)
+    architecture = Architecture(blocks, frozen, frozen, (6,), 1, 1, 4, 0)
     return {group.label: group.factor for group in rate_groups(model, architecture)}
 
 
