@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from prefect import flow, runtime
+from prefect.client.orchestration import get_client
 from prefect.states import Completed, Failed
 
 from flows.crashes import mark_crashed, marked_run
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
     from foodvision.progress import Progress
+
+_TAG = 80
 
 
 def _run_name() -> str:
@@ -75,6 +78,7 @@ def _run(
     place = Home(Path(home).absolute()) if home else Home.current()
     place.require_usable()
     require_loadable(place)
+    _tag(overrides)
     run = Run(
         open_plan(_source(plan), overrides),
         place,
@@ -131,6 +135,21 @@ def _overrides(given: dict[str, Any] | list[str] | None) -> list[str]:
     if isinstance(given, dict):
         return [f"{path}={json.dumps(value)}" for path, value in given.items()]
     return list(given or ())
+
+
+def _tag(overrides: Sequence[str]) -> None:
+    """Let a run that is not of the plan as it stands be told, and found, by what was changed."""
+    run_id = runtime.flow_run.id
+    if not (overrides and run_id):
+        return
+    tags = dict.fromkeys((*runtime.flow_run.tags, *(_shorten(each) for each in overrides)))
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(run_id), tags=list(tags))
+
+
+def _shorten(override: str) -> str:
+    """Return an override as a tag: short enough to be read beside others."""
+    return override if len(override) <= _TAG else f"{override[: _TAG - 1]}…"
 
 
 def _close_crashed(home: Home) -> None:

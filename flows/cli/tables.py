@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _GAP = "  "
 _WIDTH = 80
+_NARROWEST = 12
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,10 @@ def _print_boxed(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    if _least_width(rows, columns) > console.width:
+        _print_records(rows, columns, console.width)
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         texts = [column.title, *(_text(row, column) for row in rows)]
@@ -168,7 +173,32 @@ def _print_boxed(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -
         )
     for row in rows:
         table.add_row(*(Text(_text(row, column)) for column in columns))
-    Console().print(table)
+    console.print(table)
+
+
+def _least_width(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> int:
+    """Return the columns of a terminal in which a table can be read: texts fold, numbers do not."""
+    least = 0
+    for column in columns:
+        widest = max(len(text) for text in (column.title, *(_text(row, column) for row in rows)))
+        least += widest if column.is_number else min(widest, _NARROWEST)
+    return least + len(_GAP) * (len(columns) - 1)
+
+
+def _print_records(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
+) -> None:
+    """Print each row as lines of name and value, where there are too many columns for a table."""
+    edge = max(len(column.title) for column in columns)
+    for number, row in enumerate(rows, start=1):
+        say(f"{'' if number == 1 else chr(10)}{number} of {len(rows)}")
+        for column in columns:
+            begin = f"{_GAP}{column.title.ljust(edge)}{_GAP}"
+            room = max(width - len(begin), _NARROWEST)
+            lines = textwrap.wrap(_text(row, column), room, break_on_hyphens=False) or [""]
+            say(f"{begin}{lines[0]}".rstrip())
+            for line in lines[1:]:
+                say(" " * len(begin) + line)
 
 
 def _plain_value(value: Any) -> Any:

@@ -440,6 +440,24 @@ def test_a_terminal_of_80_columns_cuts_no_figure() -> None:
     assert ROWS[0]["label"].replace(" ", "") in folded
 
 
+def _print_wide() -> None:
+    keys = [f"column_{number}" for number in range(12)]
+    columns = [tables.Column(key, key, is_number=key.endswith("0")) for key in keys]
+    row: dict[str, Any] = dict.fromkeys(keys, "pizza steak") | {"column_3": "sushi " * 20}
+    tables.print_rows([row, row | {"column_0": None}], columns, as_json=False, empty="")
+
+
+def test_more_columns_than_fit_a_terminal_are_told_row_by_row() -> None:
+    code = "from tests.flows.test_cli import _print_wide; _print_wide()"
+    lines = _run_on_terminal(["-c", code], columns=80).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0] == "1 of 2"
+    assert lines[1] == "  column_0   pizza steak"
+    assert set(lines[5].split()) == {"sushi"}
+    assert lines[lines.index("2 of 2") + 1] == "  column_0   –"
+    assert lines.count("  column_11  pizza steak") == 2
+
+
 def _run_on_terminal(arguments: Sequence[str], *, columns: int) -> str:
     outer, inner = pty.openpty()
     environment = python_environment(COLUMNS=str(columns), TERM="dumb")

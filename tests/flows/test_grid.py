@@ -364,12 +364,24 @@ def test_renamed_classes_are_told_by_their_own_names(photos: Path, tmp_path: Pat
     assert {row["true_class"] for row in names} == {"1 ピザ", "2 ステーキ", "3 寿司"}
 
 
+def _tags(outcome: RunOutcome) -> list[str]:
+    """Return what Prefect shows beside a flow run."""
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        return list(client.read_flow_run(UUID(outcome.run_id)).tags)
+
+
 def test_save_best_keeps_one_model(
     first: tuple[Home, RunOutcome], photos: Path, tmp_path: Path
 ) -> None:
     home, _ = first
-    text = plan_text(photos, GRID + "save: best\n").replace("name: small", "name: thrifty")
-    outcome = run_plan(text, home)
+    text = plan_text(photos, GRID).replace("name: small", "name: thrifty")
+    long = f"description={'x' * 100}"
+    outcome = run_plan(text, home, overrides=["save=best", long])
+    assert _tags(outcome) == ["save=best", f"{long[:79]}…"]
     saved = sorted((home.models / "thrifty").glob("*.pth"))
     assert [str(saved[0])] == [
         row["model_path"] for row in outcome.leaderboard if row["model_path"]
