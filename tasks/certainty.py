@@ -201,11 +201,31 @@ def read_answers(results: Sequence[str], home: Home) -> pa.Table:
 
 def _configuration(rank: int, rows: Sequence[Mapping[str, Any]]) -> Configuration:
     axes = json.loads(rows[0]["axes_json"])
-    label = rows[0]["label"]
-    seed = axes.pop("seed", None)
+    axes.pop("seed", None)
+    return Configuration(rank, label_without_seed(rows), axes, tuple(rows))
+
+
+def label_without_seed(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the plan calls a configuration, without the seed where it has several."""
+    label = str(rows[0]["label"])
+    seed = json.loads(rows[0]["axes_json"]).get("seed")
     if len(rows) > 1 and seed is not None:
-        label = " · ".join(part for part in label.split(" · ") if part != f"seed {seed}") or label
-    return Configuration(rank, label, axes, tuple(rows))
+        return " · ".join(part for part in label.split(" · ") if part != f"seed {seed}") or label
+    return label
+
+
+def answer_values(answers: pa.Table, results: Sequence[str], score: str) -> np.ndarray:
+    """Return float64 [R, N]: how good each result is on each image that any was scored on.
+
+    Args:
+        answers: as `read_answers` returns them for these results.
+        results: their keys.
+        score: accuracy (1 for right, 0 for wrong) or loss; NaN where an image was not scored.
+    """
+    result, image = (answers.column(name).to_numpy() for name in ("result", "image"))
+    values = np.full((len(results), int(image.max(initial=-1)) + 1), np.nan)
+    values[result, image] = _scores(answers, score)
+    return values
 
 
 def _outcomes(
@@ -215,11 +235,7 @@ def _outcomes(
     score: str,
 ) -> Outcomes | None:
     """Return the answers as numbers; None where a result has none."""
-    if answers.num_rows == 0:
-        return None
-    result, image = (answers.column(name).to_numpy() for name in ("result", "image"))
-    values = np.full((len(results), int(image.max()) + 1), np.nan)
-    values[result, image] = _scores(answers, score)
+    values = answer_values(answers, results, score)
     if np.isnan(values).all(axis=1).any():
         return None
     places = {key: place for place, key in enumerate(results)}

@@ -46,6 +46,9 @@ class Board:
         statuses: of cells that did not complete, by label.
         wrong_labels: positions in the test split that every model takes for the next class.
         alike: share of an image's difficulty that is the same for all cells.
+        run_id: of the run that found it all.
+        started: when it began.
+        torch: version that it says it had.
     """
 
     plan: Plan
@@ -54,6 +57,9 @@ class Board:
     statuses: Mapping[str, str] = field(default_factory=dict)
     wrong_labels: frozenset[int] = frozenset()
     alike: float = 0.6
+    run_id: str = "run-1"
+    started: datetime = START
+    torch: str = "2.14.1"
 
     def load(self) -> list[Cell]:
         """Write everything; return the cells."""
@@ -81,9 +87,9 @@ class Board:
         rows["runs"].append(
             identity
             | {
-                "run_id": "run-1",
-                "started_at": START,
-                "finished_at": START + timedelta(minutes=5),
+                "run_id": self.run_id,
+                "started_at": self.started,
+                "finished_at": self.started + timedelta(minutes=5),
                 "status": "failed" if self.statuses else "completed",
                 "cells": len(cells),
                 "cells_failed": list(self.statuses.values()).count("failed"),
@@ -92,12 +98,18 @@ class Board:
                 "wall_seconds": 300.0,
                 "device": "cpu",
                 "environment_json": json.dumps(
-                    {"python": "3.12.1", "host": "somewhere", "packages": {"torch": "2.14.1"}}
+                    {"python": "3.12.1", "host": "somewhere", "packages": {"torch": self.torch}}
                 ),
             }
         )
         rows["stages"] += [
-            {"run_id": "run-1", "stage_key": key, "kind": "train", "label": "train", "seconds": 2.0}
+            {
+                "run_id": self.run_id,
+                "stage_key": key,
+                "kind": "train",
+                "label": "train",
+                "seconds": 2.0,
+            }
             | {"is_hit": key == "hit", "images": 100, "epochs": 5, "bytes": 1000}
             for key in ("hit", "miss")
         ]
@@ -122,7 +134,7 @@ class Board:
         status = self.statuses.get(cell.label, "completed")
         result = None if status in ("failed", "pending") else _result_key(cell)
         return {
-            "run_id": "run-1",
+            "run_id": self.run_id,
             "cell_id": cell.cell_id,
             "plan_id": self.plan.plan_id,
             "plan_name": self.plan.name,
@@ -137,7 +149,7 @@ class Board:
             "params_total": 1000 * (1 + cell.position % 5),
             "params_trainable": 500,
             "model_bytes": 4000 * (1 + cell.position % 5),
-            "finished_at": START + timedelta(minutes=4),
+            "finished_at": self.started + timedelta(minutes=4),
         }
 
     def _add_result(

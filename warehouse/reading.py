@@ -184,6 +184,21 @@ class Run:
 
 
 @dataclass(frozen=True)
+class PlannedRun:
+    """What a run was told and where it ran; JSON texts as in the table `runs`."""
+
+    run_id: str
+    plan_name: str
+    started_at: datetime
+    status: str
+    device: str | None
+    environment_json: str
+    set_json: str | None
+    plan_json: str
+    source_path: str | None
+
+
+@dataclass(frozen=True)
 class Relation:
     """A table or view: its name, what it says about itself, and the comment of each column."""
 
@@ -253,6 +268,7 @@ _Record = TypeVar(
     Member,
     Run,
     RunDetails,
+    PlannedRun,
     Certificate,
 )
 
@@ -301,6 +317,26 @@ def members(path: Path, result_key: str) -> list[Member]:
 def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
     """Return every run, or those of one plan, the latest first."""
     return _read(path, "runs", Run, {"plan_name": plan_name})
+
+
+def runs_as_planned(path: Path) -> list[PlannedRun]:
+    """Return every run with its plan and its environment, the latest first."""
+    return _read(path, "runs_as_planned", PlannedRun, {})
+
+
+def results_of_run(path: Path, run_id: str) -> list[dict[str, Any]]:
+    """Return what a run found of each cell and composite, in the plan's order."""
+    found = query(path, statements.query_text("results_of_run"), {"run_id": run_id})
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
+
+
+def images_of_datasets(path: Path, dataset_keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return split, class and sha256 of each image of these data sets."""
+    params = {"dataset_keys": list(dataset_keys)}
+    found = query(path, statements.query_text("images_of_datasets"), params)
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
 
 
 def relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:

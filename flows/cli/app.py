@@ -6,6 +6,7 @@ import typer
 
 from flows.cli import (
     asking,
+    comparing,
     explaining,
     house,
     plans,
@@ -39,6 +40,7 @@ summarizing.register(app)
 showing.register(app)
 running.register(app)
 verifying.register(app)
+comparing.register(app)
 results.register(app)
 asking.register(app)
 reporting.register(app)
