@@ -178,7 +178,7 @@ def _verify_cell(
     started = time.perf_counter()
     checked_at = datetime.now(UTC).isoformat()
     compared: list[Comparison] = []
-    with _empty_store(home, _datasets(stored)) as place:
+    with empty_store(home, _datasets(stored)) as place:
         alone, problem = _train_alone(stored.cell, plan, place, progress)
         if problem is None:
             compared = _compare(stored, alone, Store(home.store), Store(place.store))
@@ -205,7 +205,7 @@ def _verify_cell(
 
 
 @contextmanager
-def _empty_store(home: Home, datasets: Sequence[str]) -> Iterator[Home]:
+def empty_store(home: Home, datasets: Sequence[str]) -> Iterator[Home]:
     """Give a home whose store holds the data sets and nothing else; it goes afterwards."""
     with tempfile.TemporaryDirectory(prefix="verify-", dir=home.root) as folder:
         place = Home(Path(folder))

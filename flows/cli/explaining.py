@@ -45,6 +45,9 @@ def explain(
     plan: PlanFile,
     overrides: Overrides = None,
     fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the data first.")] = False,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try a little of what was never measured, for the time.")
+    ] = False,
     schedule: Annotated[
         bool, typer.Option("--schedule", help="Draw the learning rate of each cell instead.")
     ] = False,
@@ -64,6 +67,10 @@ def explain(
     if schedule or picture:
         _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
         return
+    if probe:
+        from tasks.probing import probe as try_a_little
+
+        try_a_little(found, usable_home())
     prospect = explain_plan(found, current_home())
     if as_json:
         tables.print_json(prospect.to_json())
@@ -134,10 +141,10 @@ def _time_words(forecast: Forecast) -> str:
     stages = len(forecast.stages)
     known = stages - forecast.unknown
     if not known:
-        return "Time: unknown; nothing like it has run on this device"
+        return "Time: unknown; nothing like it has run on this device (--probe tries a little)"
     words = f"Time: about {tables.seconds(forecast.known)} s"
     if forecast.unknown:
-        return f"{words} for {known} of {stages} stages; the others are unknown"
+        return f"{words} for {known} of {stages} stages; the others are unknown (--probe)"
     if forecast.around is not None:
         words += f" of work, and {tables.seconds(forecast.around)} s around it"
     return f"{words}, going by earlier runs on this device"

@@ -98,6 +98,10 @@ def test_a_run_that_goes_on_from_a_state_reaches_it(text: str, tmp_path: Path) -
     held = [key for kind, key in longer.work.hits if kind == "train"]
     assert held
     assert not {("train", key) for key in held} & set(gone)
+    for kind, key in gone:
+        longer.store.remove(kind, key)
+    left = plan_work(longer.graph, StoreFinished(longer.store))
+    assert left.predicted.epochs == 1  # and what is before it can still be told
 
 
 def test_what_was_written_while_a_run_is_alive_stays(text: str, tmp_path: Path) -> None:
