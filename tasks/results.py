@@ -86,6 +86,7 @@ def read_result(store: Store, compiled: CompiledCell) -> Result:
         optimizer={
             **snapshot.optimizer,
             **{f"{name}.moved": value for name, value in snapshot.moved.items()},
+            **{f"schedule.{name}": value for name, value in snapshot.schedule.items()},
         },
         epochs=_epochs(store, compiled),
         logits={

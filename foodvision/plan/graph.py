@@ -108,6 +108,8 @@ class Phase:
         groups: the trainable blocks by the rate that they learn at.
         start: what the optimizer knows when the phase begins: nothing (`reset`), or what it knew
             of the blocks that the phase before trained too (`keep`).
+        watched: where the schedule watches a metric, the images that it is measured on; `None`
+            also for a metric of training itself.
     """
 
     key: str
@@ -124,6 +126,7 @@ class Phase:
     steps: int
     groups: tuple[RateGroup, ...]
     start: OptimizerState
+    watched: ImageSet | None = field(default=None, hash=False)
 
     @property
     def classes(self) -> int:
@@ -405,6 +408,11 @@ class _ChainMaker:
             del values[decision.epoch :]
 
 
+def _schedule_images(settings: CellSettings, facts: Facts) -> ImageSet | None:
+    schedule = settings.schedule
+    return _watched_images(schedule.metric, settings, facts) if schedule.kind == "plateau" else None
+
+
 def _watched_images(metric: str, settings: CellSettings, facts: Facts) -> ImageSet | None:
     """Return the images that a metric is measured on; `None` for one of training itself."""
     part = metric.partition(".")[0]
@@ -428,7 +436,8 @@ def _first_parent(phase: Phase, before: Sequence[Phase], states: Sequence[str]) 
     """Return what the first epoch of a phase follows: the state before it, and what changes."""
     if not before:
         return phase.key
-    if phase.start == "keep" and phase.key == before[-1].key:
+    is_same = phase.key == before[-1].key and phase.settings.schedule.kind != "plateau"
+    if phase.start == "keep" and is_same:
         return states[-1]  # nothing changes: the same training, told in two parts
     return digest({"previous": states[-1], "phase": phase.key, "optimizer_state": phase.start})
 
@@ -469,12 +478,33 @@ _GroupRates = str | tuple[tuple[tuple[str, ...], str], ...]
 
 
 def _group_rates(phase: Phase, rates: tuple[float, ...]) -> _GroupRates:
-    """Return the digest of every step's rate; where they differ, those of each group of blocks."""
+    """Return the digest of every step's rate; where they differ, those of each group of blocks.
+
+    Where the schedule watches a metric, what it watches stands for what it will make of the rates.
+    """
+    told = _static_rates(phase, rates)
+    return _plateau_digest(phase, told) if phase.settings.schedule.kind == "plateau" else told
+
+
+def _static_rates(phase: Phase, rates: tuple[float, ...]) -> _GroupRates:
     if phase.has_one_rate:
         return _rates_digest(rates)
     return tuple(
         (group.blocks, _rates_digest(tuple(rate * group.factor for rate in rates)))
         for group in phase.groups
+    )
+
+
+def _plateau_digest(phase: Phase, rates: _GroupRates) -> str:
+    """Return the digest of the rates before the first fall, and of all that makes them fall."""
+    settings, watched = phase.settings, phase.watched
+    schedule = settings.schedule.model_dump(mode="json", exclude={"warmup"})
+    return digest(
+        {
+            "learning_rates": rates,
+            "schedule": [settings.optimizer.lr, schedule],
+            "on": [watched.digest, SCORE_VERSION] if watched else None,
+        }
     )
 
 
@@ -547,6 +577,7 @@ def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
         steps=steps_per_epoch(len(train.images), settings.batch_size, settings.accumulate),
         groups=rate_groups(settings.model, architecture),
         start=step.start,
+        watched=_schedule_images(settings, facts),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from foodvision.plan.expand import drafts, identified
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.problems import PlanPath, Problem, path_text
+from foodvision.plan.schema import PlateauSchedule
 from foodvision.plan.sections import read_axes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def lint(plan: Plan, cells: Sequence[Cell], images: Images | None = None) -> lis
         *_duplicates(plan, cells, axes),
         *_rankings(plan, cells),
         *_members(plan),
+        *_watched(plan, cells),
         *_stops(plan, cells),
         *_idle_excludes(plan, axes),
         *_unused_data(plan, cells),
@@ -136,6 +138,26 @@ def _members(plan: Plan) -> Iterator[LintWarning]:
             yield _warning(plan, "test-members", ("ensembles", name, "members", "by"), message)
 
 
+def _watched(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
+    settings = [step.settings for cell in cells for step in phase_steps(cell.settings)]
+    metrics = {
+        "stop": [one.stop.metric for one in settings if one.stop is not None],
+        "schedule": [
+            one.schedule.metric for one in settings if isinstance(one.schedule, PlateauSchedule)
+        ],
+    }
+    words = {"stop": "stop rules choose the epoch", "schedule": "schedules move the learning rate"}
+    for section, found in metrics.items():
+        by_test = [metric for metric in found if metric.startswith("test.")]
+        if by_test:
+            message = (
+                f"{len(by_test)} of {len(found)} {words[section]} by the test set ({by_test[0]}), "
+                "whose score then flatters the result: write valid: 0.2 in base and metric: "
+                f"{by_test[0].replace('test', 'valid')}"
+            )
+            yield _warning(plan, "test-watched", ("base", section), message)
+
+
 def _stops(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
     watched = [
         (step.settings.stop, step.settings.epochs)
@@ -143,14 +165,6 @@ def _stops(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
         for step in phase_steps(cell.settings)
         if step.settings.stop is not None
     ]
-    by_test = [rule.metric for rule, _ in watched if rule.metric.startswith("test.")]
-    if by_test:
-        message = (
-            f"{len(by_test)} of {len(watched)} stop rules choose the epoch by the test set "
-            f"({by_test[0]}), whose score then flatters the result: write valid: 0.2 in base and "
-            f"metric: {by_test[0].replace('test', 'valid')}"
-        )
-        yield _warning(plan, "test-watched", ("base", "stop"), message)
     idle = [(rule.patience, epochs) for rule, epochs in watched if rule.patience >= epochs]
     if idle:
         message = (

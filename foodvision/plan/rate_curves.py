@@ -103,7 +103,8 @@ def _schedule_words(phase: Phase) -> str:
     """Return a schedule's kind and what the plan sets of it: `cosine, warmup epochs 2`."""
     given = phase.settings.schedule.model_dump(mode="json", exclude_defaults=True)
     given.pop("kind", None)
-    words: list[str] = [phase.settings.schedule.kind]
+    kind = phase.settings.schedule.kind
+    words: list[str] = [f"{kind} (until it first falls)" if kind == "plateau" else kind]
     for name, value in given.items():
         if isinstance(value, dict):
             value = " ".join(f"{key}: {each}" for key, each in value.items())

@@ -1,7 +1,9 @@
 """Learning rates as closed forms in plain Python: the floats in the keys are those that train.
 
 A schedule is a function of the epoch alone (and of the settings), never of what happened while
-training, so it can be evaluated for any epoch without running the ones before it.
+training, so it can be evaluated for any epoch without running the ones before it. One is not:
+`plateau` watches a metric. What stands here for it are the rates until the first fall; the key of
+every epoch says what it watches instead.
 
 To add one: write its closed form below, name it in `_CLOSED_FORMS`, and pin it in the tests
 against torch's scheduler of the same name.
@@ -260,4 +262,5 @@ _CLOSED_FORMS: dict[str, ClosedForm] = {
     "cosine": _by_interval(_cosine),
     "cosine_restarts": _by_interval(_cosine_restarts),
     "one_cycle": _one_cycle,
+    "plateau": _by_epoch(_constant),
 }

@@ -35,7 +35,7 @@ from foodvision.plan.combination import EnsembleSettings, NamedTta, Pattern
 from foodvision.plan.messages import show, suggestion
 from foodvision.plan.mixing import Mix  # noqa: TC001 - pydantic reads it
 from foodvision.plan.problems import Place, PlanPath
-from foodvision.plan.stopping import StopSettings  # noqa: TC001 - pydantic reads it
+from foodvision.plan.stopping import Metric, StopSettings  # noqa: TC001 - pydantic reads them
 from foodvision.plan.values import (
     MAX_COUNT,
     MAX_ITEMS,
@@ -513,6 +513,30 @@ class OneCycleSchedule(_Settings):
     warmup: WarmupSettings | None = None
 
 
+class PlateauSchedule(_Settings):
+    """The rate falls when a metric no longer improves (torch's ReduceLROnPlateau).
+
+    Attributes:
+        metric: what is watched; accuracy is better when larger, loss when smaller.
+        factor: what the rate is multiplied by, in (0, 1).
+        patience: the rate falls when more than so many epochs, one after the other, have passed
+            without an improvement.
+        min_delta: what is better by no more than this is no improvement.
+        cooldown: epochs after a change in which nothing counts.
+        min_lr: what the rate comes down to.
+        warmup: how the first steps get there.
+    """
+
+    kind: Literal["plateau"]
+    metric: Metric = "valid.loss"
+    factor: Share = 0.1
+    patience: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 10
+    min_delta: NotNegative = 0.0
+    cooldown: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    min_lr: NotNegative = 0.0
+    warmup: WarmupSettings | None = None
+
+
 Schedule = Annotated[
     ConstantSchedule
     | PiecewiseSchedule
@@ -521,7 +545,8 @@ Schedule = Annotated[
     | ExponentialSchedule
     | CosineSchedule
     | CosineRestartsSchedule
-    | OneCycleSchedule,
+    | OneCycleSchedule
+    | PlateauSchedule,
     Field(discriminator="kind"),
 ]
 
@@ -646,7 +671,7 @@ def _clashes(cell: CellSettings) -> list[Clash]:
         *_augment_clashes(cell),
         *_step_clashes(cell),
         *_schedule_clashes(cell),
-        *_stop_clashes(cell),
+        *_watch_clashes(cell),
     ]
 
 
@@ -802,14 +827,22 @@ def _rate_clashes(cell: CellSettings) -> list[Clash]:
     return found
 
 
-def _stop_clashes(cell: CellSettings) -> list[Clash]:
-    if cell.stop is None or cell.valid or not cell.stop.metric.startswith("valid."):
-        return []
-    message = (
-        f"metric ({cell.stop.metric}) is measured on images set aside, and valid is 0: write "
-        f"valid: 0.2, or metric: {cell.stop.metric.replace('valid', 'train')}"
-    )
-    return [((("stop", "metric"), ("stop",), ("valid",)), message)]
+def _watch_clashes(cell: CellSettings) -> list[Clash]:
+    """Refuse to watch a metric that is not measured."""
+    watched: dict[str, str] = {}
+    if cell.stop is not None:
+        watched["stop"] = cell.stop.metric
+    if isinstance(cell.schedule, PlateauSchedule):
+        watched["schedule"] = cell.schedule.metric
+    return [
+        (
+            ((section, "metric"), (section,), ("valid",)),
+            f"metric ({metric}) is measured on images set aside, and valid is 0: write valid: 0.2, "
+            f"or metric: {metric.replace('valid', 'train')}",
+        )
+        for section, metric in watched.items()
+        if metric.startswith("valid.") and not cell.valid
+    ]
 
 
 class DataSource(_Settings):

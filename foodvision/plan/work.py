@@ -313,13 +313,19 @@ class _Planner:
         return tuple(
             TrainJob(
                 span,
-                tuple(self.scored[key]),
+                self._scored(key, span.phase.watched),
                 replay=key in self.replays,
                 watches=() if key in self.replays else tuple(self.watches.get(key, ())),
                 may_end=key not in self.in_full | self.replays,
             )
             for key, span in self.jobs.items()
         )
+
+    def _scored(self, key: str, watched: ImageSet | None) -> tuple[ImageSet, ...]:
+        """Return what a span is scored on; a schedule may have to see more than is missing."""
+        scored = self.scored[key]
+        is_known = watched is None or any(each.digest == watched.digest for each in scored)
+        return tuple(scored) if is_known or watched is None else (*scored, watched)
 
     def demand(self, compiled: CompiledCell) -> None:
         self.waiting[compiled.cell.cell_id] = {}

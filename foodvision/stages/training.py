@@ -23,6 +23,7 @@ from foodvision.stages.curves import read_curve
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import ClipSettings, OptimizerSettings
+from foodvision.train.plateau import Plateau, PlateauSettings
 from foodvision.train.snapshots import (
     changing_names,
     load_snapshot,
@@ -105,13 +106,7 @@ class _Judges:
         if result.diverged:
             return
         for each, judge in zip(self._watches, self._judges, strict=True):
-            part, _, name = each.rule.metric.partition(".")
-            if each.images is None:
-                value = _finite(getattr(result, f"{part}_{name}"))
-            else:
-                rows = next(score.rows for score in scores if score.images == each.images)
-                value = rows[-1][name]
-            judge.observe([value])
+            judge.observe([_metric(each.rule.metric, each.images, result, scores)])
 
     @property
     def are_over(self) -> bool:
@@ -123,6 +118,18 @@ class _Judges:
         found = {judge.chosen for judge in self._judges}
         found |= {judge.epoch for judge in self._judges if judge.is_over}
         return {epoch for epoch in found if epoch >= self._first_epoch}
+
+
+def _metric(
+    metric: str, images: ImageSet | None, result: EpochResult, scores: Sequence[_Scores]
+) -> float | None:
+    """Return a metric of an epoch that was trained and scored."""
+    part, _, name = metric.partition(".")
+    if images is None:
+        return _finite(getattr(result, f"{part}_{name}"))
+    rows = next(score.rows for score in scores if score.images.digest == images.digest)
+    value: float | None = rows[-1][name]
+    return value
 
 
 def _known_values(watch: Watch, states: Sequence[str], store: Store) -> Sequence[float | None]:
@@ -172,11 +179,15 @@ def _missing_scores(job: TrainJob, store: Store, *, is_new: bool) -> list[ImageS
     if job.watches:
         return list(job.scored)
     epochs = _epochs_to_score(job.span, store, is_new=is_new)
-    return [
+    missing = [
         images
         for images in job.scored
         if not _has_scores(store, score_key(job.span.key, images.digest), epochs)
     ]
+    watched = job.span.phase.watched
+    if watched is None or not (is_new or missing):
+        return missing
+    return [images for images in job.scored if images in missing or images.digest == watched.digest]
 
 
 def _pieces(span: Span, results: Sequence[EpochResult], ends: set[int]) -> list[Span]:
@@ -285,6 +296,7 @@ def _run_epochs(
     inputs = open_inputs(phase, phase.train, site, live=through)
     parent = read_snapshot(site.store, span.parent) if span.parent else None
     keeper = _Keeper()
+    plateau = _plateau(phase)
     results: list[EpochResult] = []
     bar = site.progress.begin(span_label(span), total=span.epochs, unit="epochs")
 
@@ -313,11 +325,14 @@ def _run_epochs(
         inputs_at=augmented_inputs(phase, inputs),
         mix_at=_mix_at(phase),
         lr_factors=_lr_factors(phase, model),
+        plateau=plateau,
     )
     for result, take in _telling_shortage(epochs, phase, site):
         for score in scores:
             score.add(result.epoch, suffix)
         judges.observe(result, scores)
+        if plateau is not None:
+            plateau.observe(_metric(_schedule_metric(phase), phase.watched, result, scores))
         is_last = result.epoch == span.last_epoch or result.diverged or judges.are_over
         needed = judges.ends() | ({result.epoch} if is_last else set())
         keeper.offer(take, result.epoch, needed=needed)
@@ -329,6 +344,22 @@ def _run_epochs(
             break
     bar.close()
     return keeper.states, results
+
+
+def _schedule_metric(phase: Phase) -> str:
+    schedule = phase.settings.schedule
+    return schedule.metric if schedule.kind == "plateau" else ""
+
+
+def _plateau(phase: Phase) -> Plateau | None:
+    """Return what lowers the learning rate by a metric, where the schedule does that."""
+    schedule = phase.settings.schedule
+    if schedule.kind != "plateau":
+        return None
+    settings = schedule.model_dump(exclude={"kind", "metric", "warmup"})
+    is_better_high = schedule.metric.endswith("accuracy")
+    lr = phase.settings.optimizer.lr
+    return Plateau(PlateauSettings(lr=lr, is_better_high=is_better_high, **settings))
 
 
 def _lr_factors(phase: Phase, model: BlockModel) -> dict[str, float]:

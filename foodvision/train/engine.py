@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from foodvision.data.loaders import Inputs
+    from foodvision.train.plateau import Plateau
 
     # From float images [B, ...] and int64 labels [B] to mixed images and labels: int64 [B], or the
     # shares of all classes [B, C].
@@ -133,6 +134,7 @@ def train_epochs(
     inputs_at: Callable[[int], Inputs] | None = None,
     mix_at: Callable[[int], Mixer] | None = None,
     lr_factors: Mapping[str, float] | None = None,
+    plateau: Plateau | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train epoch by epoch, changing `module` in place.
 
@@ -166,6 +168,8 @@ def train_epochs(
             batches stay as they are.
         lr_factors: what the learning rate of a parameter is multiplied by, by its name; 1 where it
             has none.
+        plateau: what the learning rates of an epoch are multiplied by when it begins; the caller
+            lets it observe each epoch, before it takes the snapshot.
 
     Returns:
         An iterator over each epoch's result and a function that takes its snapshot; the function
@@ -185,6 +189,7 @@ def train_epochs(
         whole=whole or module,
         snapshot_names=snapshot_names,
         lr_factors=lr_factors or {},
+        plateau=plateau,
     )
     if snapshot is not None:
         trainer.restore(snapshot, optimizer_start)
@@ -211,6 +216,7 @@ class _Trainer:
         whole: nn.Module,
         snapshot_names: Callable[[nn.Module], Iterable[str]],
         lr_factors: Mapping[str, float],
+        plateau: Plateau | None,
     ) -> None:
         self._module = module
         self._whole = whole
@@ -228,12 +234,15 @@ class _Trainer:
         decay = settings.ema_decay
         self._average = None if decay is None else WeightAverage(module, decay)
         self._device = params[0].device
+        self._plateau = plateau
         self._epoch = 0
 
     def restore(self, snapshot: Snapshot, optimizer_start: Literal["reset", "keep"] | None) -> None:
         trainable = [*self._trainable]
         if optimizer_start is None:
             restore_snapshot(snapshot, self._whole, self._optimizer, trainable=trainable)
+            if self._plateau is not None:
+                self._plateau.restore(snapshot.schedule)
         else:
             restore_weights(snapshot, self._whole)
         if optimizer_start == "keep":
@@ -252,11 +261,16 @@ class _Trainer:
         for epoch, pace in enumerate(paces, start=first_epoch):
             enter_train_mode(self._module)
             self._epoch = epoch
-            result = self._train_epoch(epoch, pace)
+            result = self._train_epoch(epoch, self._slowed(pace))
             with self._shown() as moved:
                 yield result, self._snapshot_function(epoch, moved)
             if result.diverged:
                 return
+
+    def _slowed(self, paces: Sequence[_Pace]) -> Sequence[_Pace]:
+        if self._plateau is None:
+            return paces
+        return [_Pace(pace.lr * self._plateau.share, pace.momentum) for pace in paces]
 
     def _shown(self) -> AbstractContextManager[Mapping[str, Tensor]]:
         """Let the module hold what is scored; give what the optimizer moves where that differs."""
@@ -391,6 +405,7 @@ class _Trainer:
                 trainable=[*self._trainable],
                 names=names,
                 moved=moved,
+                schedule=None if self._plateau is None else self._plateau.state(),
             )
 
         return snapshot

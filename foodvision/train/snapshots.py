@@ -26,6 +26,7 @@ _METADATA = "foodvision"
 _MODEL = "model."
 _OPTIMIZER = "optimizer."
 _MOVED = "moved."
+_SCHEDULE = "schedule."
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +39,14 @@ class Snapshot:
         optimizer: `<parameter name>.<state name>` (`0.weight.exp_avg`, `0.weight.step`).
         moved: the entries as the optimizer moves them, where `model` holds their average; empty
             without one.
+        schedule: what the schedule of the learning rate has seen, where it watches a metric.
     """
 
     epoch: int
     model: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     moved: dict[str, Tensor] = field(default_factory=dict)
+    schedule: dict[str, Tensor] = field(default_factory=dict)
 
 
 def changing_names(module: nn.Module) -> tuple[str, ...]:
@@ -68,6 +71,7 @@ def take_snapshot(
     trainable: Sequence[str],
     names: Iterable[str],
     moved: Mapping[str, Tensor] | None = None,
+    schedule: Mapping[str, Tensor] | None = None,
 ) -> Snapshot:
     """Copy what training has reached.
 
@@ -78,6 +82,7 @@ def take_snapshot(
         trainable: names of the optimizer's parameters.
         names: entries of `state` to keep.
         moved: as in `Snapshot`.
+        schedule: as in `Snapshot`.
 
     Raises:
         TrainingError: a name is no entry of `state`.
@@ -93,6 +98,7 @@ def take_snapshot(
             for kind, value in states.items()
         },
         moved={name: _copy(value) for name, value in (moved or {}).items() if name in state},
+        schedule=dict(schedule or {}),
     )
 
 
@@ -225,11 +231,17 @@ def load_snapshot(path: Path, epoch: int | None = None) -> Snapshot:
         model=_stripped(tensors, _MODEL),
         optimizer=_stripped(tensors, _OPTIMIZER),
         moved=_stripped(tensors, _MOVED),
+        schedule=_stripped(tensors, _SCHEDULE),
     )
 
 
 def _named_tensors(snapshot: Snapshot) -> dict[str, Tensor]:
-    parts = {_MODEL: snapshot.model, _OPTIMIZER: snapshot.optimizer, _MOVED: snapshot.moved}
+    parts = {
+        _MODEL: snapshot.model,
+        _OPTIMIZER: snapshot.optimizer,
+        _MOVED: snapshot.moved,
+        _SCHEDULE: snapshot.schedule,
+    }
     return {
         prefix + name: tensor
         for prefix, tensors in parts.items()

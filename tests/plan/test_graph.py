@@ -458,6 +458,40 @@ def test_schedules_share_as_far_as_their_rates_do() -> None:
     )
 
 
+def test_a_plateau_is_in_the_key_of_every_epoch_with_all_that_it_watches() -> None:
+    ways = [
+        "{}",
+        "{factor: 0.2}",
+        "{patience: 3}",
+        "{min_delta: 0.1}",
+        "{cooldown: 1}",
+        "{min_lr: 0.0001}",
+        "{metric: valid.accuracy}",
+        "{metric: test.loss}",
+        "{metric: train.loss}",
+    ]
+    schedules = [way.replace("{", "{kind: plateau, ") for way in ways]
+    valid = BASE.replace("epochs: 5", "epochs: 5\n  valid: 0.2")
+    cells = [compiled(valid, None, f"base.schedule={one}").cells[0] for one in schedules]
+    constant = compiled(valid).cells[0]
+    assert len({cell.chain.states[0] for cell in [*cells, constant]}) == len(ways) + 1
+    overrides = ("base.schedule={kind: plateau, metric: test.loss}", "base.test=twenty")
+    other = compiled(valid, None, *overrides).cells[0]
+    assert other.chain.states[0] != cells[7].chain.states[0]
+    longer = compiled(valid, None, "base.schedule={kind: plateau}", "base.epochs=9").cells[0]
+    assert longer.chain.states[:5] == cells[0].chain.states
+
+
+def test_a_plateau_is_scored_on_what_it_watches_whatever_is_known() -> None:
+    text = BASE.replace("epochs: 5", "epochs: 5\n  valid: 0.2") + "  schedule: {kind: plateau}\n"
+    store = FakeStore()
+    store.run(plan_work(compiled(text), store), keeps_every_state=False)
+    work = plan_work(compiled(text, None, "base.test=twenty"), store)
+    (job,) = work.training
+    assert [images.part for images in job.scored] == ["test", "valid"]
+    assert work.predicted.scored_images == 5 * (20 + 10)
+
+
 def test_a_moved_momentum_is_part_of_the_key_of_every_epoch() -> None:
     still, moved, other = (
         compiled(BASE, None, f"base.schedule={{kind: one_cycle, {words}}}").cells[0].chain

@@ -150,6 +150,12 @@ def test_a_stop_rule_that_looks_at_the_test_set(warnings: Any) -> None:
     assert text.endswith("write valid: 0.2 in base and metric: valid.accuracy")
 
 
+def test_a_plateau_that_looks_at_the_test_set(warnings: Any) -> None:
+    ((rule, text),) = warnings({"schedule": {"kind": "plateau", "metric": "test.loss"}})
+    assert rule == "test-watched"
+    assert "1 of 1 schedules move the learning rate by the test set (test.loss)" in text
+
+
 def test_a_stop_rule_that_can_end_nothing(warnings: Any) -> None:
     stop = {"metric": "train.loss", "patience": 3}
     ((rule, text),) = warnings({"stop": stop}, grid={"epochs": [2, 4]})

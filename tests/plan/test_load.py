@@ -966,6 +966,22 @@ LINES = [
         "15:1: exclude: must leave a cell, all 2 combinations match: exclude less",
     ),
     ("alerts", GOOD + "alerts: [{when: x}]\n", "13:1: alerts: not yet: 'alerts' will come"),
+    # plateau
+    (
+        "a plateau without images to look at",
+        GOOD + "  schedule: {kind: plateau}\n",
+        "13:13: base.schedule: metric (valid.loss) is measured on images set aside, and valid is 0: write valid: 0.2, or metric: train.loss",
+    ),
+    (
+        "a plateau that never falls",
+        GOOD + "  schedule: {kind: plateau, metric: train.loss, factor: 1}\n",
+        "13:57: base.schedule.factor: must be less than 1, got 1",
+    ),
+    (
+        "a plateau that comes down to more than it begins with",
+        GOOD + "  schedule: {kind: plateau, metric: train.loss, min_lr: 0.1}\n",
+        "13:57: base.schedule.min_lr: schedule.min_lr (0.1) must be at most optimizer.lr (0.001): make it smaller",
+    ),
     # stop rules
     (
         "a stop rule without images to look at",

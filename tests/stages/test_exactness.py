@@ -64,6 +64,15 @@ MODELS = {
         "model": "{arch: tiny_vgg, hidden: 4, freeze: backbone}",
         "schedule": "{kind: cosine_restarts, t_0: 2, interval: step, warmup: {steps: 3}}",
     },
+    "plateau": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: none, lr_scale: 0.5}",
+        "valid": 0.25,
+        "schedule": "{kind: plateau, patience: 0, min_delta: 0.1, factor: 0.5, cooldown: 1}",
+    },
+    "plateau of the loss in training": {
+        "model": "{arch: tiny_vgg, hidden: 4, freeze: backbone}",
+        "schedule": "{kind: plateau, metric: train.loss, patience: 0, min_delta: 5}",
+    },
     "averaged, clipped, accumulated": {
         "model": "{arch: mnasnet0_5, freeze: most, dropout: 0.2}",
         "ema": "{decay: 0.8}",

@@ -83,8 +83,10 @@ CONTEXTS: dict[str, dict[str, Any]] = {
     "transform": {"model.weights": "DEFAULT"},
     "transform.resize_to": {"transform.resize": "crop"},
     "optimizer.sgd.nesterov": {"optimizer.momentum": 0.9},
-    "schedule.*.warmup.steps": {"schedule.warmup": {"steps": 2}},  # in place of epochs
     "stop*": {"valid": 0.25},
+    "schedule.plateau.warmup.steps": {"valid": 0.25, "schedule.warmup": {"steps": 2}},
+    "schedule.plateau*": {"valid": 0.25},
+    "schedule.*.warmup.steps": {"schedule.warmup": {"steps": 2}},  # in place of epochs
 }
 # The second of two phases, changed alone: settings of its own, and what it starts with.
 PHASES: tuple[Json, ...] = (
@@ -168,6 +170,8 @@ class Compiler:
             "schedule.piecewise.rates": [{"2": 0.1}, {"3": 0.1}],
             "schedule.cosine_restarts.t_0": [2, 3],  # 1 is the constant rate
             "schedule.*.warmup": [{"epochs": 1}],
+            "schedule.plateau.metric": ["train.accuracy"],  # of the same images
+            "schedule.plateau": [{"kind": "plateau", "metric": "train.loss"}],
             "phases": [[{"epochs": 2}, {"epochs": 2, "batch_size": 7}]],
             "accumulate": [5],  # 6 batches are 4 + 2 or 5 + 1: as many steps
             "clip": [{"norm": 1.0}],  # one of the two

@@ -17,6 +17,7 @@ from foodvision.plan.schema import Schedule
 from foodvision.train.dropout import drop
 from foodvision.train.generators import epoch_generator, epoch_seed
 from foodvision.train.optimizers import ClipSettings
+from foodvision.train.plateau import Plateau, PlateauSettings
 from tests.train.toys import IMAGES, OPTIMIZERS, toy_data, toy_network, train_toy
 
 if TYPE_CHECKING:
@@ -115,9 +116,11 @@ def plain_loop(
             correct += int((logits.argmax(1) == labels[rows]).sum())
             if scheduler and per_step:
                 scheduler.step()
-        if scheduler and not per_step:
-            scheduler.step()
         found.append((loss_sum / IMAGES, correct / IMAGES))
+        if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+            scheduler.step(loss_sum / IMAGES)
+        elif scheduler and not per_step:
+            scheduler.step()
     return found
 
 
@@ -160,6 +163,24 @@ def test_a_schedule_trains_as_torchs(name: str, optimizer: str) -> None:
         momenta=momenta(schedule, steps_per_epoch=STEPS, epochs=EPOCHS),
     )
     assert_same(network, plain, results, expected)
+
+
+@pytest.mark.parametrize("min_delta", [0.0, 0.02, 1.0])
+def test_a_plateau_trains_as_torchs(min_delta: float) -> None:
+    plain, network = toy_network(), toy_network()
+    torchs = PLAIN["momentum"](plain.parameters())
+    scheduler = lr_scheduler.ReduceLROnPlateau(
+        torchs, factor=0.3, patience=0, threshold=min_delta, threshold_mode="abs", cooldown=1
+    )
+    expected = plain_loop(plain, torchs, scheduler)
+    settings = PlateauSettings(LR, False, 0.3, 0, min_delta, cooldown=1, min_lr=0.0)
+    results, snapshot = train_toy(
+        network, optimizer="momentum", last_epoch=EPOCHS, plateau=Plateau(settings)
+    )
+    assert_same(network, plain, results, expected)
+    assert float(snapshot.schedule["lr"]) == pytest.approx(torchs.param_groups[0]["lr"])
+    if min_delta == 1:
+        assert [round(result.learning_rate / LR, 4) for result in results] == [1, 1, 0.3, 0.3]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from foodvision.train.engine import EpochResult
+    from foodvision.train.plateau import Plateau
 
 IMAGES = 41
 CLASSES = 3
@@ -85,6 +86,7 @@ def train_toy(
     momenta: Sequence[Sequence[float]] = (),
     lr_factors: Mapping[str, float] | None = None,
     optimizer_start: Literal["reset", "keep"] | None = None,
+    plateau: Plateau | None = None,
     **settings: Any,
 ) -> tuple[list[EpochResult], Snapshot]:
     """Train on the toy data; return every result and the last snapshot."""
@@ -100,6 +102,7 @@ def train_toy(
         momenta=momenta,
         lr_factors=lr_factors,
         optimizer_start=optimizer_start,
+        plateau=plateau,
         first_epoch=first_epoch,
         snapshot=snapshot,
         enter_train_mode=nn.Module.train,
@@ -108,6 +111,8 @@ def train_toy(
     with deterministic(1, device="cpu"):
         for result, take in epochs:
             results.append(result)
+            if plateau is not None:
+                plateau.observe(result.train_loss)
             last = take()
     return results, last
 
