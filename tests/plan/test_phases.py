@@ -266,3 +266,10 @@ include:
     graph = compile_cells(expand(load_plan(text)), FakeFacts())
     assert _labels(graph.cells) == ["seed 1 · short", "seed 2 · long", "mine"]
     assert [len(cell.chain.states) for cell in graph.cells] == [1, 11, 5]
+
+
+def test_a_plateau_begins_anew_with_every_phase() -> None:
+    plateau = "schedule: {kind: plateau, metric: train.loss}"
+    whole = cell_of(f"{{epochs: 5, {plateau}}}")
+    kept = cell_of(f"{{epochs: 2, {plateau}}}", f"{{epochs: 3, optimizer_state: keep, {plateau}}}")
+    assert shared(kept, whole) == 2
