@@ -182,7 +182,7 @@ LINES = [
     (
         "unknown schedule",
         GOOD + "  schedule: {kind: kosine}\n",
-        "13:20: base.schedule.kind: must be one of constant, piecewise, step, multi_step, exponential, cosine, cosine_restarts, one_cycle, got 'kosine'; did you mean 'cosine'?",
+        "13:20: base.schedule.kind: must be one of constant, piecewise, step, multi_step, exponential, cosine, cosine_restarts, one_cycle, plateau, got 'kosine'; did you mean 'cosine'?",
     ),
     (
         "schedule without a kind",
