@@ -172,7 +172,7 @@ def fit(text: str, inches: float, size: float, *, weight: str = "normal") -> str
 
 def share_text(share: float) -> str:
     """Render a share in [0, 1] in whole percent; only what is nothing or all reads as such."""
-    if 0 < share < 0.005:
+    if 0 < share <= 0.005:  # Python rounds a half to the even neighbour
         return "<1 %"
     return ">99 %" if 0.995 <= share < 1 else percent(share)
 

@@ -59,7 +59,14 @@ def test_the_middle_goes_first(text: str, wanted: str) -> None:
 
 @pytest.mark.parametrize(
     ("share", "wanted"),
-    [(0.0, "0 %"), (0.001, "<1 %"), (0.5, "50 %"), (0.999, ">99 %"), (1.0, "100 %")],
+    [
+        (0.0, "0 %"),
+        (0.001, "<1 %"),
+        (0.005, "<1 %"),
+        (0.5, "50 %"),
+        (0.999, ">99 %"),
+        (1.0, "100 %"),
+    ],
 )
 def test_shares_read_as_nothing_or_all_only_where_they_are(share: float, wanted: str) -> None:
     assert style.share_text(share) == wanted
