@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _MARK = "report.json"
 _FILE = "report.html"
 # What a report says of a cell that another run may change; what a result says never changes.
-_CHANGING = ("rank", "label", "result_key", "status", "error", "seconds_alone", "model_bytes")
+_CHANGING = (
+    "rank", "label", "result_key", "status", "error", "seconds_alone", "model_bytes", "latency_ms",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def test_it_is_current_until_something_changes(home: Home, monkeypatch: pytest.M
     assert not reporter.is_current(leaderboard[:-1])
     slower = [{**leaderboard[0], "seconds_alone": 99.0}, *leaderboard[1:]]
     assert not reporter.is_current(slower)
+    assert not reporter.is_current([row | {"latency_ms": 2.5} for row in leaderboard])
     edited = replace(reporter, plan=load_plan(EIGHT, ["description=another"]))
     assert not edited.is_current(leaderboard)
     monkeypatch.setattr("tasks.reporting.look_digest", lambda: "another look")
