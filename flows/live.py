@@ -59,14 +59,23 @@ class Pace:
         return self._spent_seconds + self._expected_seconds <= self._share * (now - self._began_at)
 
     @contextmanager
-    def spending(self) -> Iterator[None]:
-        """Measure what is done inside the `with` block."""
-        began_at = self._clock()
+    def spending(self) -> Iterator[Callable[[float], None]]:
+        """Measure what is done inside the `with` block.
+
+        It gives a function that takes off seconds of work that has to be done sooner or later, and
+        is only brought forward.
+        """
+        began_at, needed_seconds = self._clock(), 0.0
+
+        def take_off(seconds: float) -> None:
+            nonlocal needed_seconds
+            needed_seconds += seconds
+
         try:
-            yield
+            yield take_off
         finally:
             self._last_at = self._clock()
-            self._expected_seconds = self._last_at - began_at
+            self._expected_seconds = self._last_at - began_at - needed_seconds
             self._spent_seconds += self._expected_seconds
 
 
@@ -115,17 +124,17 @@ class Live:
         """
         self._waiting.update(cell_ids)
         if self._waiting and self._pace.is_due():
-            with self._pace.spending():
+            with self._pace.spending() as take_off:
                 new = self._waiting - self._noted
                 if new:
                     self._journal.write("settled", cells=outcomes(new))
                     self._noted |= new
-                self._tell()
+                self._tell(take_off)
 
-    def _tell(self) -> None:
+    def _tell(self, take_off: Callable[[float], None]) -> None:
         """Load the cells that wait, and show the leaderboard; what fails is tried again later."""
         try:
-            self._load.load(self._waiting)
+            take_off(self._load.load(self._waiting))
             leaderboard = rank_cells(self._plan, self._cells, self._home)
         except WarehouseError as error:  # at the end of the run it is loaded, or said, for good
             logger.debug("The warehouse cannot be loaded just now: %s", error)

@@ -67,8 +67,11 @@ class RunningLoad:
         self._home = home
         self._known: set[str] | None = None
 
-    def load(self, cells: Collection[str]) -> None:
+    def load(self, cells: Collection[str]) -> float:
         """Load what the journal says of these cells; the first time, of every cell.
+
+        Returns:
+            Seconds that went into the rows of results, which need not be made again.
 
         Raises:
             WarehouseError: another loader is at work just now, or it cannot be loaded at all.
@@ -86,6 +89,7 @@ class RunningLoad:
         except warehouse.WarehouseError as error:
             raise WarehouseError(str(error)) from error
         self._known = known | {row["result_key"] for row in records.rows["metrics"]}
+        return records.result_seconds
 
 
 def load_cells(journal: Path, home: Home, cells: Collection[str]) -> None:

@@ -7,6 +7,7 @@ rebuild` reads every journal and gives the same rows.
 from __future__ import annotations
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,9 +41,15 @@ LOGITS = "logits.npy"
 
 @dataclass
 class Records:
-    """Rows by table, on their way to Arrow."""
+    """Rows by table, on their way to Arrow.
+
+    Attributes:
+        rows: by table.
+        result_seconds: that went into rows of results, which are made once for all runs.
+    """
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    result_seconds: float = 0.0
 
     def add(self, table: str, *rows: Row) -> None:
         """Add rows to a table."""
@@ -75,7 +82,7 @@ def run_records(
         events: the run's journal.
         store: where its stages lie.
         known_results: result keys whose rows (epochs, predictions, metrics) are loaded already.
-        cells: leave out all others, and what is made of cells; None: all that the plan has.
+        cells: leave out all others, data sets and what is made of cells; None: all that there is.
     """
     records = Records()
     if not events:
@@ -83,7 +90,7 @@ def run_records(
     reader = _ResultReader(store)
     _add_run(records, events)
     for event in events:
-        if event["event"] == "dataset" and store.has("dataset", event["key"]):
+        if cells is None and event["event"] == "dataset" and store.has("dataset", event["key"]):
             _add_dataset(records, reader.dataset(event["key"]), event)
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
@@ -330,7 +337,9 @@ def _add_cells(
             try:
                 row |= _result_columns(plan, reader, paid=paid.get(cell_id, 0.0))
                 if plan["result_key"] not in known:
+                    began_at = time.perf_counter()
                     _add_result(found, cell_id, plan, reader)
+                    records.result_seconds += time.perf_counter() - began_at
             except StoreError as error:
                 row |= {"status": "pending", "error": f"its result is no longer kept: {error}"}
                 continue

@@ -73,6 +73,17 @@ def test_pace_never_spends_more_than_its_share(takes: float) -> None:
     assert spent <= 0.03 * now + (takes if times == 1 else 0)
 
 
+def test_work_that_is_only_brought_forward_costs_nothing() -> None:
+    now = 0.0
+    pace = live.Pace(clock=lambda: now)
+    for tick in (10, 60, 110):
+        now = tick
+        assert pace.is_due()
+        with pace.spending() as take_off:
+            now += 40.0
+            take_off(39.9)
+
+
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_photos(tmp_path_factory.mktemp("it's live") / "photos", train=4, test=2)
