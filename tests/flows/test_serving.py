@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.deployments import run_deployment
 
 from flows import serving
@@ -18,6 +20,9 @@ from tests.flows.conftest import ROOT, run_command
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
+    from uuid import UUID
+
+    from prefect.client.orchestration import SyncPrefectClient
 
     from flows.server import ServerHandle
 
@@ -111,7 +116,7 @@ def test_a_worker_finds_the_folder_of_the_deployment(
     assert nightly.parameters == {"plan": "plans/demo.yaml", "refresh": True}
 
 
-def test_a_schedule_that_was_switched_on_stays_on(server: ServerHandle) -> None:
+def test_a_schedule_that_was_switched_on_stays_on_and_gets_runs(server: ServerHandle) -> None:
     from tests.flows.standin import grid
 
     renamed = grid.with_options(name="switched")
@@ -124,6 +129,20 @@ def test_a_schedule_that_was_switched_on_stays_on(server: ServerHandle) -> None:
             assert [schedule.active for schedule in nightly.schedules] == [wanted]
             schedule = nightly.schedules[0]
             client.update_deployment_schedule(nightly.id, schedule.id, active=True)
+        assert _planned_runs(client, nightly.id) > 0
+
+
+def _planned_runs(client: SyncPrefectClient, deployment_id: UUID) -> int:
+    """Wait for the server to plan the runs of a schedule (it looks every five seconds)."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        runs = client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+        )
+        if runs:
+            return sum(bool(run.auto_scheduled and run.next_scheduled_start_time) for run in runs)
+        time.sleep(0.2)
+    return 0
 
 
 def test_without_a_plan_there_is_no_schedule(server: ServerHandle) -> None:
