@@ -80,6 +80,28 @@ def test_disk_and_time_are_told(explain: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "1.0 kB are free. Warning: that is too little" in explain().replace("\n  ", " ")
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("base.schedule={kind: step, step_size: 9}", "reaches epoch 9 and epochs is 4"),
+        ("base.schedule={kind: constant, warmup: {epochs: 5}}", "warmup reaches epoch 5"),
+        ("base.schedule={kind: constant, warmup: {steps: 999}}", "at most the steps of the train"),
+        ("base.model.freeze=conv_block_9", "Blocks of tiny_vgg_padded: conv_block_1, conv_block_2"),
+        ("base.model.lr_scale={conv_blok_1: 0.1}", "Did you mean 'conv_block_1'?"),
+        ("base.transform.normalize=imagenet", "imagenet has 3 channels and channels is 1"),
+        ("tta={a: [{five_crop: 40}]}", "five_crop (40) must be smaller than the images"),
+    ],
+)
+def test_what_cannot_be_is_told_before_it_runs(
+    override: str, said: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--set", "grid={}", "--set", override, "--home", str(place)]
+    assert main(["explain", str(place / "plan.yaml"), *more]) == 2
+    told = capsys.readouterr()
+    assert said in told.err
+    assert told.out == ""
+
+
 def test_the_schedule_of_each_cell_is_drawn(explain: Any, tmp_path: Path) -> None:
     out = explain("--schedule", "--picture", str(tmp_path / "new" / "rates.png"))
     lines = out.splitlines()

@@ -347,13 +347,20 @@ def test_run_that_died_before_loading_is_loaded_by_the_next(photos: Path, tmp_pa
     assert len(loaded) == 2
 
 
-def test_renamed_classes_are_told_by_their_own_names(photos: Path, tmp_path: Path) -> None:
+def test_renamed_classes_are_told_by_their_own_names(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = Home(tmp_path / "home")
+    told: list[str] = []
+    monkeypatch.setattr("flows.run.free_bytes", lambda _: 1)
+    monkeypatch.setattr("flows.run.logger.warning", lambda text, *more: told.append(text % more))
     renamed = make_photos(tmp_path / "renamed")
     for split in ("train", "test"):
         for old, new in (("pizza", "1 ピザ"), ("steak", "2 ステーキ"), ("sushi", "3 寿司")):
             (renamed / split / old).rename(renamed / split / new)
     run_plan(plan_text(photos), home)
+    short = [text for text in told if "must have room on the disk" in text]
+    assert [str(home.root) in text for text in short] == [True]  # said, and gone on
     again = run_plan(plan_text(renamed), home)
     assert again.counted.epochs == 0
     (best,) = again.leaderboard
