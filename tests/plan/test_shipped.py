@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -21,6 +22,9 @@ from foodvision.plan.load import load_plan
 from foodvision.plan.paths import all_paths
 from foodvision.plan.schema import CellSettings, Plan, RankBy, SgdSettings
 from plans import shipped_plans
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).parents[2]
 COURSE = "https://github.com/mrdbourke/pytorch-deep-learning/raw/main/data/pizza_steak_sushi"
@@ -160,6 +164,25 @@ def test_ensembles_are_chosen_and_weighed_without_the_test_set() -> None:
     (best,) = (each for each in found if each.top)
     assert (best.top, best.by, len(best.views)) == (3, "valid.accuracy", 2)
     assert plan.evaluate.latency
+
+
+def test_the_page_of_results_says_what_its_tables_were_made_by() -> None:
+    """Its commands are valid, and those that the script would run."""
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    experiments = runpy.run_path(str(ROOT / "benchmarks" / "results.py"))["EXPERIMENTS"]
+    assert len(experiments) == page.count("```\nfoodvision run ")
+    for name, experiment in experiments.items():
+        plan = load_plan(shipped_plans()[experiment.plan], list(experiment.overrides))
+        rows = [*expand(plan), *composites(plan, expand(plan))]
+        table = page.partition(f"<!-- {name} -->")[2].partition("<!-- end -->")[0]
+        assert experiment.command in table
+        assert table.count("\n| ") == len(experiment.together(_made_up(rows))) + 2
+
+
+def _made_up(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return rows as `foodvision rank --json` gives them, with any figures."""
+    figures = dict.fromkeys(("test_accuracy", "params_total", "seconds_alone"), 1.0)
+    return [{"label": row.label, "status": "completed", **figures} for row in rows]
 
 
 def test_the_demo_needs_no_network_and_no_warning() -> None:
