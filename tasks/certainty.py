@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from foodvision.evaluate.certainty import Certainty, Standing, judge
 from foodvision.evaluate.resampling import Outcomes, Resampled, resample
 from foodvision.hashing import digest
 from warehouse import reading
+from warehouse.ranking import counting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -163,7 +164,9 @@ def judge_leaderboard(rows: Sequence[Mapping[str, Any]], *, by: str, home: Home)
     Raises:
         WarehouseError: the warehouse cannot be read.
     """
-    configurations = read_configurations(rows)
+    configurations = tuple(
+        replace(each, rows=tuple(counting(each.rows))) for each in read_configurations(rows)
+    )
     if not configurations or by in _WITHOUT_CHANCE:
         return None
     results = list(dict.fromkeys(row["result_key"] for each in configurations for row in each.rows))

@@ -11,6 +11,7 @@ import numpy as np
 from foodvision.data.datasets import open_dataset
 from foodvision.files import holds, write_json
 from foodvision.hashing import digest
+from tasks.ranking import told_status
 from warehouse import reading
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Gallery:
         ranked = [row for row in leaderboard if row["result_key"] in points]
         return [
             Curve(
-                label=row["label"],
+                label=f"{row['label']} (collapsed)" if row["is_collapsed"] else row["label"],
                 split=split,
                 epochs=[point.epoch for point in points[row["result_key"]]],
                 loss=_values(points[row["result_key"]], f"{split}_loss"),
@@ -172,7 +173,7 @@ class Gallery:
 
 
 def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:
-    names = ("rank", "label", "result_key", "status", "seconds_alone")
+    names = ("rank", "label", "result_key", "status", "is_collapsed", "seconds_alone")
     return digest([{name: row[name] for name in names} for row in leaderboard])
 
 
@@ -194,7 +195,7 @@ def _bar(row: Mapping[str, Any], by: str) -> Any:
         label=row["label"],
         value=row[column],
         is_best=row["rank"] == 1,
-        status=row["status"],
+        status=told_status(row),
         detail=row["error"] or duration(row["seconds_alone"]),
     )
 
@@ -210,7 +211,7 @@ def training_times(leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
             label=row["label"],
             value=row["seconds_alone"],
             is_best=row["rank"] == 1,
-            status=row["status"],
+            status=told_status(row),
             detail=f"{percent(row['test_accuracy'] or 0, digits=1)} right",
         )
         for row in sorted(trained, key=lambda row: row["seconds_alone"])

@@ -14,7 +14,7 @@ from warehouse.ranking import rank
 from warehouse.reading import latest_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from foodvision.home import Home
     from foodvision.plan.expand import Cell
@@ -35,6 +35,11 @@ def ran_plan(home: Home, name: str | None = None) -> Plan | None:
         return None
     text, source = found
     return load_plan(json.loads(text), folder=Path(source).parent if source else Path.cwd())
+
+
+def told_status(row: Mapping[str, Any]) -> str:
+    """Return the status of a row of the leaderboard as pictures tell it: it may be `collapsed`."""
+    return "collapsed" if row["is_collapsed"] and row["rank"] else str(row["status"])
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:

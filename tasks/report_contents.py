@@ -39,6 +39,7 @@ from tasks.certainty import Judged, judge_leaderboard, read_answers, read_config
 from tasks.journal import journals, read_journal
 from tasks.plan_data import known_data
 from tasks.plans import open_plan
+from tasks.ranking import told_status
 from tasks.records import latest
 from tasks.report_images import Jury, Photos, describe_winner
 from tasks.report_words import describe_key_figures, metric_words, summarize
@@ -186,7 +187,7 @@ class Gatherer:
             label=configuration.label,
             kind=rows[0]["kind"],
             axes={name: str(label) for name, label in configuration.axes.items()},
-            status=rows[0]["status"],
+            status=told_status(rows[0]),
             note=None,
             figures=self._figures(rows),
             stopped=_stopped(rows),
@@ -217,7 +218,7 @@ class Gatherer:
             label=row["label"],
             kind=row["kind"],
             axes={name: str(label) for name, label in axes.items() if name != "seed"},
-            status=row["status"],
+            status=told_status(row),
             note=row["error"],
             figures=self._figures([row]),
         )

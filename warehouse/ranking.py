@@ -7,19 +7,21 @@ completed seeds; the cells of one share its rank and stand together, by seed.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from warehouse import statements
 from warehouse.database import query
 from warehouse.errors import RankingError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 Row = dict[str, Any]
+_AnyRow = TypeVar("_AnyRow", bound=Mapping[str, Any])
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ METRICS: Mapping[str, Metric] = {
 _COLUMNS = (
     "cell_id", "result_key", "kind", "label", "arch", "data", "epochs", "seed", "status", "error",
     "test_accuracy", "test_loss", "valid_accuracy", "valid_loss", "train_accuracy", "train_loss",
-    "overfitting_gap", "augment", "mix",
+    "overfitting_gap", "is_collapsed", "augment", "mix",
     "test_f1_macro", "test_top_k", "test_top_k_accuracy", "test_calibration_error", "temperature",
     "test_calibrated_error", "seconds_alone", "seconds_paid", "params_total", "params_trainable",
     "model_bytes", "model_path", "images_per_second", "epochs_trained", "best_epoch", "position",
@@ -87,8 +89,9 @@ def rank(
     Returns:
         One dict per row: `rank` (from 1, shared by the seeds of a configuration), `plan`, the
         columns of the leaderboard (a figure that is NaN or infinite reads None), and of the
-        configuration `seeds` (completed ones), `mean` and `std` of the metric `by` over them
-        (None where there is no value, or fewer than two).
+        configuration `seeds` (completed ones that did not collapse, or all where all did), `mean`
+        and `std` of the metric `by` over them (None where there is no value, or fewer than two),
+        and `collapsed`, the seeds that name one class for every test image.
 
     Raises:
         RankingError: `by` or `then` is no metric.
@@ -129,6 +132,18 @@ def order(rows: Sequence[Row], keys: Sequence[Metric], *, across_plans: bool = F
     return ranked + unranked + sorted(failed, key=_place)
 
 
+def counting(rows: Sequence[_AnyRow]) -> list[_AnyRow]:
+    """Return the seeds of a configuration that its mean is over.
+
+    One that names one class for every test image says nothing of the others: it is left out and
+    told beside, unless all do.
+
+    Args:
+        rows: of the leaderboard, completed.
+    """
+    return [row for row in rows if not _is_collapsed(row)] or list(rows)
+
+
 @dataclass(frozen=True)
 class _Group:
     """The cells of one configuration."""
@@ -146,10 +161,10 @@ class _Group:
     def of(cls, rows: list[Row], keys: Sequence[Metric]) -> _Group:
         completed = sorted(
             (row for row in rows if row["status"] == "completed"),
-            key=lambda row: (row["seed"] is not None, row["seed"], _place(row)),
+            key=lambda row: (_is_collapsed(row), row["seed"] is not None, row["seed"], _place(row)),
         )
         others = [row for row in rows if row["status"] != "completed"]
-        values = [[row[key.column] for row in completed] for key in keys]
+        values = [[row[key.column] for row in counting(completed)] for key in keys]
         known = [value for value in values[0] if value is not None]
         return cls(
             completed,
@@ -162,8 +177,13 @@ class _Group:
                 "seeds": len(known),
                 "mean": _mean(values[0]),
                 "std": stdev(known) if len(known) > 1 else None,
+                "collapsed": sum(map(_is_collapsed, completed)),
             },
         )
+
+
+def _is_collapsed(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("is_collapsed"))
 
 
 def _metric(name: str) -> Metric:

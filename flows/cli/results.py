@@ -170,7 +170,10 @@ def best(
     )
     _say_epochs(row)
     if row["std"] is not None:
-        tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}")
+        rest = f", {row['collapsed']} collapsed and left out" if row["collapsed"] else ""
+        tables.say(f"over {row['seeds']} seeds: {row['mean']:.4f} ± {row['std']:.4f}{rest}")
+    if row["is_collapsed"]:
+        tables.say("collapsed: it names one class for every test image")
     for sentence in judged.sentences() if judged else ():
         tables.say(sentence)
     _say_latency(row)
@@ -297,10 +300,13 @@ def print_leaderboard(
     shown = [
         row
         | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
+        | {"label": f"{row['label']} (collapsed)" if row.get("is_collapsed") else row["label"]}
         | {"epoch_words": epoch_words(row) or row.get("epochs_trained")}
         for row, verdict in zip(rows, verdicts, strict=True)
     ]
     tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")
+    if any(row.get("is_collapsed") for row in rows):
+        tables.say("collapsed: one class for every test image; left out of means over seeds")
     if judged is None or len(judged.configurations) == 1:
         return
     images = f"{judged.certainty.images:,} test images (95 %)"

@@ -20,6 +20,7 @@ from foodvision.plan.init import starter_plan
 from foodvision.plan.lint import lint
 from foodvision.plan.load import load_plan
 from foodvision.plan.paths import all_paths
+from foodvision.plan.phases import phase_steps
 from foodvision.plan.schema import CellSettings, Plan, RankBy, SgdSettings
 from plans import shipped_plans
 
@@ -45,6 +46,8 @@ CELLS = {
     "fashion_mnist": 15,
     "mnist_dropout": 5,
     "mobilenet": 8,
+    "progressive": 3,
+    "schedules": 15,
 }
 
 DEMO = values(shipped_plans()["demo"].read_text(encoding="utf-8"))
@@ -113,6 +116,24 @@ def test_the_three_networks_of_the_course_on_fashion_mnist() -> None:
     (comment,) = [line for line in path.read_text(encoding="utf-8").splitlines() if "# dev" in line]
     timed = path.read_text(encoding="utf-8").replace(comment, comment.replace("# ", "", 1))
     assert len(expand(load_plan(timed))) == 2 * len(cells)
+
+
+def test_schedules_differ_in_nothing_else() -> None:
+    cells = expand(load_plan(shipped_plans()["schedules"]))
+    kinds = ["constant", "step", "cosine", "cosine_restarts", "plateau"]
+    assert [cell.settings.schedule.kind for cell in cells[::3]] == kinds
+    plan = load_plan(shipped_plans()["schedules"], ["base.stop={patience: 5}"])
+    assert all(cell.settings.stop for cell in expand(plan))
+    assert lint(plan, expand(plan)) == []
+
+
+def test_progressive_trainings_have_as_many_epochs() -> None:
+    plan = load_plan(shipped_plans()["progressive"])
+    cells = expand(plan)
+    assert {cell.settings.epochs for cell in cells} == {6}
+    sizes = [[step.settings.transform.size for step in phase_steps(c.settings)] for c in cells]  # type: ignore[union-attr]
+    assert sizes == [[224], [64, 128, 224], [64, 128, 224]]
+    assert lint(plan, cells) == []
 
 
 def test_dropout_is_drawn_at_random() -> None:

@@ -38,6 +38,7 @@ scored as (
         cell_runs.run_id,
         cell_runs.cell_id,
         cell_runs.status,
+        collapsed.result_key is not null as is_collapsed,
         md5(
             cast(json_merge_patch(entries.settings_json, '{"seed": null}') as varchar)
         ) as config_id,
@@ -56,17 +57,24 @@ scored as (
         } as figures
     from cell_runs
     inner join entries on cell_runs.cell_id = entries.cell_id
+    left join collapsed on cell_runs.result_key = collapsed.result_key
 ),
 
 judged as (
     select
         scored.*,
+        scored.status = 'completed'
+        and (
+            not scored.is_collapsed
+            or bool_and(scored.is_collapsed) filter (where scored.status = 'completed') over seeds
+        ) as counts,
         ranked_runs.started_at,
         ranked_runs.ranked_by,
         scored.figures[ranked_runs.ranked_by] as figure,
         scored.figures[ranked_runs.then_by] as second_figure
     from scored
     inner join ranked_runs on scored.run_id = ranked_runs.run_id
+    window seeds as (partition by scored.run_id, scored.config_id)
 ),
 
 configurations as (
@@ -75,15 +83,15 @@ configurations as (
         config_id,
         started_at,
         ranked_by,
-        favg(figure) filter (where status = 'completed' and isfinite(figure)) as mean,
-        favg(second_figure) filter (where status = 'completed' and isfinite(second_figure))
+        favg(figure) filter (where counts and isfinite(figure)) as mean,
+        favg(second_figure) filter (where counts and isfinite(second_figure))
             as second_mean,
-        count(*) filter (where status = 'completed' and isfinite(figure)) as seeds,
+        count(*) filter (where counts and isfinite(figure)) as seeds,
         min(struct_pack(position := position, cell_id := cell_id)) as place,
         arg_min(
             struct_pack(cell_id := cell_id, kind := kind),
             struct_pack(seed := coalesce(seed, -1), position := position, cell_id := cell_id)
-        ) filter (where status = 'completed') as first_cell
+        ) filter (where counts) as first_cell
     from judged
     group by run_id, config_id, started_at, ranked_by
 ),

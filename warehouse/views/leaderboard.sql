@@ -8,6 +8,7 @@
 -- arch … settings_json: the recipe, as in cells
 -- config_id: hash of the recipe without its seed: cells that differ in the seed alone share it
 -- overfitting_gap: training accuracy (as measured while training) minus test accuracy
+-- is_collapsed: its model names one class for every test image, as in collapsed
 -- test_f1_macro … test_calibrated_error: as in metrics
 -- train_ valid_ test_ loss and accuracy, seconds, parameters, bytes, model_path: as in cell_runs
 -- latency_ms … peak_memory_32_bytes: of its model, as in latencies, where it was measured; of a
@@ -100,6 +101,7 @@ select
     latest.test_loss,
     latest.test_accuracy,
     latest.train_accuracy - latest.test_accuracy as overfitting_gap,
+    collapsed.result_key is not null as is_collapsed,
     metrics.f1_macro as test_f1_macro,
     metrics.top_k as test_top_k,
     metrics.top_k_accuracy as test_top_k_accuracy,
@@ -128,6 +130,7 @@ select
     latest.finished_at
 from latest
 inner join entries on latest.cell_id = entries.cell_id
+left join collapsed on latest.result_key = collapsed.result_key
 left join metrics on latest.result_key = metrics.result_key and metrics.split = 'test'
 left join latencies as one
     on latest.latency_key = one.latency_key and one.batch_size = 1
@@ -176,6 +179,7 @@ comment on column leaderboard.valid_accuracy is 'share of validation images clas
 comment on column leaderboard.test_loss is 'mean loss over the test images';
 comment on column leaderboard.test_accuracy is 'share of test images classified rightly, in [0, 1]';
 comment on column leaderboard.overfitting_gap is 'train_accuracy minus test_accuracy: large where the model has learned its training images by heart';
+comment on column leaderboard.is_collapsed is 'its model names one class for every test image, as in collapsed; left out of means over seeds where another seed did not';
 comment on column leaderboard.test_f1_macro is 'F1 on the test images, plain mean over classes, in [0, 1]';
 comment on column leaderboard.test_top_k is 'the k of test_top_k_accuracy: 5, or one less than there are classes';
 comment on column leaderboard.test_top_k_accuracy is 'share of test images whose class is among the k most probable, in [0, 1]';
