@@ -35,6 +35,7 @@ from foodvision.report.html.contents import (
     Winner,
     Work,
 )
+from foodvision.report.tables import file_size
 from tasks.certainty import Judged, judge_leaderboard, read_answers, read_configurations
 from tasks.journal import journals, read_journal
 from tasks.plan_data import known_data
@@ -55,7 +56,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-_NOT_TOLD = frozenset({"packages", "pid"})  # of the environment
+_NOT_TOLD = frozenset({"pid"})  # of the environment
+_FIRST_PACKAGES = ("foodvision", "torch", "torchvision", "prefect", "duckdb", "numpy", "pillow")
 _RUNS = 20
 _CONFUSIONS = 6
 _NO_TILES = Tiles((), 0)
@@ -142,6 +144,7 @@ class Gatherer:
             runs=[_run_line(run) for run in self._runs],
             plan_text=self._plan_text(),
             environment=self._environment(),
+            packages=self._known_environment.get("packages", {}),
             data=list(self._data()),
             certificates=self._certificates(),
         )  # fmt: skip
@@ -339,15 +342,25 @@ class Gatherer:
                 return compiled["naive"] if compiled else {}
         return {}
 
+    @cached_property
+    def _known_environment(self) -> dict[str, Any]:
+        return _object(self._runs[0].environment_json) if self._runs else {}
+
     def _environment(self) -> dict[str, str]:
         if not self._runs:
             return {}
-        run = self._runs[0]
-        known = _object(run.environment_json)
+        run, known = self._runs[0], dict(self._known_environment)
+        memory, git, packages = (
+            known.pop(name, None) for name in ("memory_bytes", "git", "packages")
+        )
         facts = {"run": run.run_id, "device": run.device or "–"}
         facts |= {name: str(value) for name, value in known.items() if name not in _NOT_TOLD}
+        if memory:
+            facts["memory"] = file_size(memory)
+        if git:
+            facts["git commit"] = _commit(git)
         return facts | {
-            f"package {name}": str(value) for name, value in known.get("packages", {}).items()
+            name: packages[name] for name in _FIRST_PACKAGES if packages and name in packages
         }
 
     def _data(self) -> Iterable[DataLine]:
@@ -399,6 +412,14 @@ def _stopped(rows: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _range(numbers: Sequence[int]) -> str:
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def _commit(git: Mapping[str, Any]) -> str:
+    """Name a commit; what differs from it is left out, a report may go far."""
+    notes = ["with uncommitted changes"] if git.get("is_dirty") else []
+    notes += [f"{git['untracked']} untracked files"] if git.get("untracked") else []
+    branch = f" on {git['branch']}" if git.get("branch") else ""
+    return f"{git['commit']}{branch}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _axis_effect(found: Any) -> AxisEffect:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from foodvision.errors import WarehouseError
 from foodvision.home import Home
 from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
+from foodvision.store import Store
 from tasks.report_contents import Gatherer
 from tasks.reporting import Reporter
 from tests.reporting import EIGHT, ONE, reporter_of, write_board
@@ -23,18 +25,34 @@ if TYPE_CHECKING:
 
     from foodvision.report.html.contents import Report
 
+    Made = tuple[Reporter, list[dict[str, Any]]]
+
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    home = Home(tmp_path_factory.mktemp("made") / "home")
+    return reporter_of(home, EIGHT, wrong_labels=frozenset({3, 50, 90}))
+
+
+@pytest.fixture
+def eight(made: Made, home: Home) -> Made:
+    """A board of eight cells in a home of its own: a reporter, and the leaderboard."""
+    reporter, leaderboard = made
+    shutil.copytree(reporter.home.root, home.root)
+    return Reporter(reporter.plan, home, Store(home.store)), copy.deepcopy(leaderboard)
+
+
 def _gather(reporter: Reporter, leaderboard: list[dict[str, Any]]) -> Report:
     return Gatherer(reporter.plan, reporter.home, reporter.store, leaderboard).gather()
 
 
-def test_it_says_what_is_known_of_eight_cells(home: Home) -> None:
-    reporter, leaderboard = reporter_of(home, EIGHT, wrong_labels=frozenset({3, 50, 90}))
+def test_it_says_what_is_known_of_eight_cells(eight: Made) -> None:
+    reporter, leaderboard = eight
     report = _gather(reporter, leaderboard)
     assert [entry.rank for entry in report.entries] == list(range(1, 9))
     assert report.entries[0].verdict == "winner"
@@ -129,20 +147,22 @@ def test_cells_without_a_result_are_named(home: Home) -> None:
     assert "1 cell failed. 1 cell diverged." in text
 
 
-def test_a_plan_that_never_ran(home: Home, tmp_path: Path) -> None:
+def test_a_plan_that_never_ran(home: Home) -> None:
     with pytest.raises(WarehouseError, match="no cell of the plan one has run here yet"):
-        Reporter(load_plan(ONE), home, reporter_of(home, EIGHT)[0].store).write([])
+        Reporter(load_plan(ONE), home, Store(home.store)).write([])
 
 
-def test_images_that_have_left_the_store_are_done_without(home: Home) -> None:
-    reporter, leaderboard = reporter_of(home, EIGHT)
-    shutil.rmtree(home.store)
+def test_images_that_have_left_the_store_are_done_without(eight: Made) -> None:
+    reporter, leaderboard = eight
+    shutil.rmtree(reporter.home.store)
     text = reporter.write(leaderboard).read_text(encoding="utf-8")
     assert "no longer in the store" in text
 
 
-def test_it_is_current_until_something_changes(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    reporter, leaderboard = reporter_of(home, EIGHT)
+def test_it_is_current_until_something_changes(
+    eight: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporter, leaderboard = eight
     assert not reporter.is_current(leaderboard)
     reporter.write(leaderboard)
     assert reporter.is_current(leaderboard)
@@ -159,37 +179,58 @@ def test_it_is_current_until_something_changes(home: Home, monkeypatch: pytest.M
     assert not reporter.is_current(leaderboard)
 
 
-def test_writing_elsewhere_leaves_the_usual_place_alone(home: Home, tmp_path: Path) -> None:
-    reporter, leaderboard = reporter_of(home, EIGHT)
+def test_writing_elsewhere_leaves_the_usual_place_alone(eight: Made, tmp_path: Path) -> None:
+    reporter, leaderboard = eight
     path = reporter.write(leaderboard, path=tmp_path / "new" / "a report.html")
     assert path.is_file()
     assert not reporter.path.exists()
 
 
-def test_certificates_and_the_environment_are_told(home: Home) -> None:
+def test_certificates_and_the_environment_are_told(eight: Made) -> None:
     import pyarrow as pa
 
     import warehouse
     from tasks.tables import SCHEMAS
     from tests.boards import START
 
-    reporter, leaderboard = reporter_of(home, EIGHT)
+    reporter, leaderboard = eight
     row = {
         "certificate_id": "1", "result_key": leaderboard[0]["result_key"], "cell_id": "c",
         "plan_name": "eight", "checked_at": START, "is_equal": True, "compared_json": "[]",
         "difference": None, "environment_json": "{}", "seconds": 3.0,
     }  # fmt: skip
     table = pa.Table.from_pylist([row], schema=SCHEMAS["certificates"])
-    warehouse.load(home.warehouse, {"certificates": table})
+    warehouse.load(reporter.home.warehouse, {"certificates": table})
     report = _gather(reporter, leaderboard)
     assert [line.label for line in report.certificates] == [leaderboard[0]["label"]]
-    assert report.environment["package torch"] == "2.14.1"
+    assert report.environment["torch"] == report.packages["torch"] == "2.14.1"
     assert report.environment["host"] == "somewhere"
     assert "equal to the bit" in reporter.write(leaderboard).read_text(encoding="utf-8")
 
 
-def test_a_report_needs_no_torch_and_no_pictures(home: Home, tmp_path: Path) -> None:
-    reporter, leaderboard = reporter_of(home, EIGHT)
+def test_the_commit_is_named_and_what_differs_is_not_shown(eight: Made) -> None:
+    import duckdb
+
+    reporter, leaderboard = eight
+    git = {
+        "commit": "c0ffee",
+        "branch": "main",
+        "is_dirty": True,
+        "diff": "-secret",
+        "untracked": 2,
+    }
+    text = json.dumps({"memory_bytes": 2e9, "pid": 7, "git": git, "packages": {"torch": "2"}})
+    with duckdb.connect(reporter.home.warehouse) as connection:
+        connection.execute("update runs set environment_json = ?", [text])
+    told = "c0ffee on main (with uncommitted changes, 2 untracked files)"
+    assert _gather(reporter, leaderboard).environment["git commit"] == told
+    page = reporter.write(leaderboard).read_text(encoding="utf-8")
+    assert told in page
+    assert "-secret" not in page
+
+
+def test_a_report_needs_no_torch_and_no_pictures(eight: Made, tmp_path: Path) -> None:
+    reporter, leaderboard = eight
     board = tmp_path / "board.json"
     board.write_text(json.dumps(leaderboard), encoding="utf-8")
     code = f"""
@@ -198,8 +239,9 @@ from pathlib import Path
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from foodvision.store import Store
 from tasks.reporting import Reporter
-home = Home(Path({str(home.root)!r}))
+home = Home(Path({str(reporter.home.root)!r}))
 plan = load_plan({EIGHT!r})
 board = json.loads(Path({str(board)!r}).read_text("utf-8"))
 print(Reporter(plan, home, Store(home.store)).write(board))

@@ -314,6 +314,7 @@ class Report:
         runs: of the plan, the latest first.
         plan_text: YAML.
         environment: of the latest run, by name.
+        packages: versions by name, in that run.
         data: the data sets.
         certificates: the latest first.
     """
@@ -341,5 +342,6 @@ class Report:
     runs: Sequence[RunLine]
     plan_text: str
     environment: Mapping[str, str]
+    packages: Mapping[str, str]
     data: Sequence[DataLine]
     certificates: Sequence[CertificateLine]
