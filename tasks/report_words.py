@@ -70,7 +70,7 @@ def _first(entries: Sequence[Entry], by: str, winner: Winner | None) -> list[str
         return ["No cell has a result yet."]
     others = f"of {len(ranked)}, " if len(ranked) > 1 else ""
     right = winner.images - winner.wrong
-    seeds = f" ({winner.label})" if winner.label != ranked[0].label else ""
+    seeds = ", with the first of its seeds" if ranked[0].seeds else ""
     sentences = [f"{ranked[0].label} ranks first {others}by {metric_words(by)}."]
     if winner.images:
         sentences.append(

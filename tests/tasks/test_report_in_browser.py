@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 _LIMIT = 5_000_000  # bytes for 100 cells
+_PAPER = 703  # CSS pixels of A4 between its margins
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +148,9 @@ def test_it_is_whole_without_scripts_and_on_paper(browser: Browser, eight: Path)
         assert visit.page.locator("nav:visible, .theme:visible").count() == 0
         ground = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert ground == "rgb(255, 255, 255)"
+        visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        visit.page.set_viewport_size({"width": _PAPER, "height": 1000})
+        assert visit.page.evaluate("document.documentElement.scrollWidth") == _PAPER
         visit.page.pdf(path=SCREENSHOTS / "eight.pdf", format="A4", print_background=True)
 
 

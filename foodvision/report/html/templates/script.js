@@ -142,7 +142,7 @@
   // -- on paper, everything is open ---------------------------------------------------------------------
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = all("details:not([open])");
+    opened = all("details:not([open])").filter((each) => !each.closest("th"));
     for (const each of opened) each.open = true;
   });
   addEventListener("afterprint", () => {
