@@ -50,6 +50,29 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class Result:
+    """What a plan found for one cell, or for what is made of cells.
+
+    Attributes:
+        plan: name of the plan.
+        label: what the plan calls it.
+        cell_id: of the cell.
+        result_key: the result.
+        run_id: the run that told of it last.
+        model_path: where the model is saved; None: nowhere.
+        test_accuracy: in [0, 1].
+    """
+
+    plan: str
+    label: str
+    cell_id: str
+    result_key: str
+    run_id: str
+    model_path: str | None
+    test_accuracy: float | None
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What one model said about one scored image.
 
@@ -261,6 +284,7 @@ class Certificate:
 _Record = TypeVar(
     "_Record",
     CurvePoint,
+    Result,
     Prediction,
     ClassMetric,
     Metrics,
@@ -276,6 +300,11 @@ _Record = TypeVar(
 def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
     """Return every epoch of these results, in the order asked for, then by epoch."""
     return _read(path, "curves", CurvePoint, {"result_keys": list(result_keys)})
+
+
+def results(path: Path) -> list[Result]:
+    """Return every result of every plan, the latest first."""
+    return _read(path, "results", Result, {})
 
 
 def predictions(path: Path, result_key: str) -> list[Prediction]:

@@ -16,6 +16,7 @@ from flows.cli import (
     services,
     showing,
     summarizing,
+    tracing,
     verifying,
 )
 
@@ -42,6 +43,7 @@ running.register(app)
 verifying.register(app)
 comparing.register(app)
 results.register(app)
+tracing.register(app)
 asking.register(app)
 reporting.register(app)
 services.register(app)

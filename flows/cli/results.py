@@ -420,6 +420,11 @@ def _winner(leaderboard: Sequence[Row]) -> Row:
     return found[0]
 
 
+def best_results(plan: str) -> set[str]:
+    """Return the keys of the results that share the first place of a plan."""
+    return {row["result_key"] for row in _leaderboard(_find_plan(plan, ())) if row["rank"] == 1}
+
+
 def _best_model(plan: str | None) -> Path:
     row = _winner(leaderboard_of(find_plan(plan, ())))
     if not row["model_path"]:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import warehouse
+from flows.cli import main
 from foodvision.errors import FoodVisionError, PlanError, WarehouseError
 from foodvision.home import Home
 from foodvision.models.saved import load_saved
@@ -469,3 +470,53 @@ def test_a_warehouse_that_cannot_be_loaded_is_told_before_anything_is_computed(
     with pytest.raises(WarehouseError, match=message):
         run_plan(plan_text(photos), home)
     assert not home.store.exists()
+
+
+def test_lineage_leads_from_the_best_model_to_its_images(
+    first: tuple[Home, RunOutcome], photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, outcome = first
+    best = outcome.leaderboard[0]
+    told = []
+    for name in ("best", "small:best", best["model_path"], best["result_key"][:8], best["label"]):
+        assert main(["lineage", name, "--home", str(home.root)]) == 0
+        told.append(capsys.readouterr().out)
+    assert set(told) == {told[0]}
+    assert max(len(line) for line in told[0].splitlines()[1:]) <= 80 + len(str(photos))
+    assert main(["lineage", "--json", "--images", "--home", str(home.root)]) == 0
+    graph = json.loads(capsys.readouterr().out)
+    nodes = {node["id"]: node for node in graph["nodes"]}
+    assert graph["nodes"][0]["path"] == best["model_path"]
+    reached = {graph["nodes"][0]["id"]}
+    for _ in nodes:
+        reached |= {edge["to"] for edge in graph["edges"] if edge["from"] in reached}
+    assert reached == set(nodes)
+    kinds = [node["kind"] for node in nodes.values()]
+    assert {"model", "result", "run", "score", "state", "rows", "images", "dataset"} == set(kinds)
+    (tested,) = (node for node in nodes.values() if node.get("part") == "test" and "images" in node)
+    found = rows(
+        home, "select path, image_sha256 from images where split = 'test' order by image_sha256"
+    )
+    listed = sorted((image["path"], image["sha256"]) for image in tested["images"])
+    assert listed == sorted((row["path"], row["image_sha256"]) for row in found)
+
+
+def test_lineage_of_an_epoch_and_as_pictures(
+    first: tuple[Home, RunOutcome], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, _ = first
+    where = ["--home", str(home.root)]
+    assert main(["lineage", "mlp · 2 epochs", "--epoch", "1", "--json", *where]) == 0
+    graph = json.loads(capsys.readouterr().out)
+    states = [node["title"] for node in graph["nodes"] if node["kind"] == "state"]
+    assert states == ["epoch 1"]
+    assert main(["lineage", "mlp · 2 epochs", "--format", "mermaid", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "flowchart TD"
+    assert sum("-->" in line for line in lines) >= 8
+    assert main(["lineage", "mlp · 2 epochs", "--format", "dot", *where]) == 0
+    assert capsys.readouterr().out.startswith("digraph lineage {")
+    assert main(["lineage", "mlp · 2 epochs", "--epoch", "9", *where]) == 2
+    assert "Its last one is 2" in capsys.readouterr().err
+    assert main(["lineage", "mpl", *where]) == 2
+    assert "no result is called 'mpl'" in capsys.readouterr().err

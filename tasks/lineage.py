@@ -1,0 +1,358 @@
+"""Where a model comes from: from its file back to the digests of the images, step by step.
+
+Nothing is recorded for it: journals say what a run asked for, manifests of the store what each
+stage was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from foodvision.data.datasets import open_dataset
+from foodvision.data.selection import select
+from foodvision.errors import StoreError, WarehouseError
+from foodvision.store import Entry, Store
+from tasks.journal import journals, read_journal
+from tasks.records import latest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from foodvision.home import Home
+    from warehouse.reading import Result
+
+Event = Mapping[str, Any]
+
+_SHORTEST_KEY = 6
+_SHORT = 12
+
+
+@dataclass(frozen=True)
+class Node:
+    """A thing that something was made of.
+
+    Attributes:
+        id: names it in the graph: its kind, and the beginning of its key.
+        kind: model, result, run, score, state, rows, weights, images or dataset.
+        key: in full; `None` where it has none.
+        title: for people, short.
+        facts: JSON values.
+    """
+
+    id: str
+    kind: str
+    key: str | None
+    title: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A graph without cycles, the model first.
+
+    Attributes:
+        nodes: each before what it was made of.
+        edges: ids of what was made, and of what it was made of.
+    """
+
+    nodes: tuple[Node, ...]
+    edges: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
+        return {
+            "nodes": [
+                {"id": n.id, "kind": n.kind, "key": n.key, "title": n.title, **n.facts}
+                for n in self.nodes
+            ],
+            "edges": [{"from": made, "to": source} for made, source in self.edges],
+        }
+
+
+def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) -> Result:
+    """Return the result that a name means.
+
+    Args:
+        name: a saved model's file; `best` or `latest`, alone or behind a plan's name (`demo:best`);
+            a label, alone or behind a plan's name; or the beginning of a result's key.
+        results: to choose from, the latest first.
+        best: keys of the results that are the best of their plan.
+
+    Raises:
+        WarehouseError: none is called so, or several are.
+    """
+    plan, _, alias = name.rpartition(":")
+    of_plan = [each for each in results if not plan or each.plan == plan]
+    if alias == "latest":
+        found = of_plan[:1]
+    elif alias == "best":
+        found = [each for each in of_plan if each.result_key in best][:1]
+    else:
+        found = [each for each in results if _is_called(each, name)]
+    if len({each.result_key for each in found}) == 1:
+        return found[0]
+    told = f"{len(found)} results are" if found else "no result is"
+    known = ", ".join(dict.fromkeys(f"{each.plan}:best" for each in results))
+    raise WarehouseError(
+        f"a result is named by its model's file, its label, {_SHORTEST_KEY} or more letters of its "
+        f"key, or as best or latest of a plan; {told} called {name!r}. There are, among others, "
+        f"{known or 'none: nothing has run yet'}."
+    )
+
+
+def _is_called(result: Result, name: str) -> bool:
+    if name in (result.label, f"{result.plan}:{result.label}"):
+        return True
+    if len(name) >= _SHORTEST_KEY and result.result_key.startswith(name.lower()):
+        return True
+    return result.model_path is not None and Path(result.model_path) == Path(name).absolute()
+
+
+def trace(result: Result, home: Home, *, epoch: int | None = None) -> Lineage:
+    """Follow a result back to the images.
+
+    Args:
+        result: whose lineage.
+        home: that it lies in.
+        epoch: follow the state after this epoch; by default the result's own.
+
+    Raises:
+        StoreError: the run's journal, or a stage, is no longer kept; or there is no such epoch.
+    """
+    builder = _Builder(_journal(result.run_id, home), Store(home.store))
+    builder.result(result, epoch)
+    return Lineage(tuple(builder.nodes.values()), tuple(builder.edges))
+
+
+def image_list(node: Node, home: Home) -> list[dict[str, str]]:
+    """Return path and sha256 of every image behind a node of the kind `images`.
+
+    Raises:
+        StoreError: the data set is no longer kept.
+    """
+    dataset = open_dataset(Store(home.store), node.facts["dataset"])
+    share: dict[str, Any] = dict(node.facts["share"])
+    chosen = select(dataset, node.facts["part"], **share)
+    paths = dataset.table.column("path").to_pylist()
+    return [
+        {"path": paths[row], "sha256": sha256}
+        for row, sha256 in zip(chosen.rows, chosen.sha256, strict=True)
+    ]
+
+
+def _journal(run_id: str, home: Home) -> list[dict[str, Any]]:
+    for path in journals(home.journals):
+        if path.stem.endswith(run_id):
+            return read_journal(path)
+    raise StoreError(
+        f"lineage is read off the journal of the run, and {home.journals} has none of {run_id}. "
+        "Run the plan again: it writes one, and computes nothing that is kept."
+    )
+
+
+class _Builder:
+    """Collects nodes, each once, and edges between them."""
+
+    def __init__(self, events: Sequence[Event], store: Store) -> None:
+        self._store = store
+        self._started = events[0]
+        compiled = latest(events, "compiled") or {}
+        self._cells = {cell["cell_id"]: cell for cell in self._started["plan_cells"]}
+        self._compiled = {cell["cell_id"]: cell for cell in compiled.get("cells", ())}
+        self._composites = {made["cell_id"]: made for made in compiled.get("composites", ())}
+        self._datasets = {e["name"]: e for e in events if e["event"] == "dataset"}
+        self.nodes: dict[str, Node] = {}
+        self.edges: dict[tuple[str, str], None] = {}
+
+    def result(self, result: Result, epoch: int | None) -> None:
+        """Add a result, its model's file, and all that it was made of."""
+        scored = "" if result.test_accuracy is None else f", test {result.test_accuracy:.4f}"
+        if result.model_path:
+            path = result.model_path
+            self.nodes["model"] = Node("model", "model", None, path, {"path": path})
+        made = self._add("result", result.result_key, f"{result.label}{scored}", plan=result.plan)
+        if result.model_path:
+            self.edges["model", made] = None
+        self._run(made)
+        if result.cell_id not in self._composites:
+            self._cell(made, result.cell_id, epoch)
+            return
+        for voice in self._composites[result.cell_id]["voices"]:
+            member = self._compiled[voice]["result_key"]
+            self.edges[made, self._add("result", member, self._cells[voice]["label"])] = None
+            self._cell(f"result {member[:_SHORT]}", voice, None)
+
+    def _run(self, made: str) -> None:
+        started = self._started
+        git = started["environment"].get("git")
+        commit = f", commit {git['commit'][:_SHORT]}" if git else ""
+        changed = " with changes" if git and git["is_dirty"] else ""
+        run = self._add(
+            "run",
+            started["run_id"],
+            f"{started['at'][:16]}, plan {started['plan_name']}{commit}{changed}",
+            plan_id=started["plan_id"],
+            environment=started["environment"],
+        )
+        self.edges[made, run] = None
+
+    def _cell(self, made: str, cell_id: str, epoch: int | None) -> None:
+        plan = self._compiled[cell_id]
+        images = self._train_images(self._cells[cell_id]["settings"])
+        if epoch is not None:
+            self.edges[made, self._states(self._state_after(plan["final"], epoch), images)] = None
+            return
+        for part, score in plan["scores"].items():
+            scored = self._score(part, score)
+            self.edges[made, scored] = None
+            self.edges[scored, self._states(plan["final"], images)] = None
+
+    def _state_after(self, key: str, epoch: int) -> str:
+        found: str | None = key
+        while found:
+            notes = self._store.get("train", found).notes
+            if notes["first_epoch"] <= epoch <= notes["last_epoch"]:
+                state: str = notes["states"][epoch - notes["first_epoch"]]
+                return state
+            found = notes["parent"]
+        raise StoreError(
+            f"a state of this training is named by one of its epochs, got {epoch}. Its last one is "
+            f"{self._store.get('train', key).notes['last_epoch']}."
+        )
+
+    def _score(self, part: str, score: Event) -> str:
+        entry = self._store.get("score", score["key"])
+        last = entry.notes["rows"][-1]
+        title = f"{part} accuracy {last['accuracy']:.4f} on {last['images']:,} images"
+        scored = self._add("score", score["key"], title, part=part, **_about(entry))
+        self.edges[scored, self._images(score["on"], score)] = None
+        return scored
+
+    def _states(self, key: str, images: Event) -> str:
+        """Add the span that holds a state, and all that it was trained from."""
+        entry = self._store.get("train", key)
+        notes = entry.notes
+        last = notes["first_epoch"] + notes["states"].index(key)
+        first = notes["first_epoch"]
+        title = f"epoch {last}" if first == last else f"epochs {first} to {last}"
+        state = self._add("state", key, title, seed=entry.inputs["phase"]["seed"], **_about(entry))
+        phase = entry.inputs["phase"]
+        if notes["parent"]:
+            self.edges[state, self._states(notes["parent"], images)] = None
+        elif phase["weights"]:
+            weights = self._add("weights", phase["weights"], f"sha256 {phase['weights'][:_SHORT]}")
+            self.edges[state, weights] = None
+        trained = self._images(phase["images"], images)
+        rows = self._rows(phase["recipe"])
+        self.edges[state, rows or trained] = None
+        if rows:
+            self.edges[rows, trained] = None
+        return state
+
+    def _rows(self, recipe: str) -> str | None:
+        """Add the rows that images became, and what they were computed from."""
+        for kind in ("features", "pixels"):
+            shards = [
+                e for e in self._store.readable(f"{kind}-shard") if e.inputs["recipe"] == recipe
+            ]
+            if not shards:
+                continue
+            count = sum(int(shard.work["images"]) for shard in shards)
+            title = f"{kind} of {count:,} images"
+            rows = self._add("rows", recipe, title, **_about(shards[0]))
+            if kind == "features" and (pixels := self._rows(shards[0].inputs["pixels"])):
+                self.edges[rows, pixels] = None
+            return rows
+        return None
+
+    def _train_images(self, settings: Event) -> Event:
+        data = settings["data"]
+        share = {"valid": settings["valid"], "fraction": data["fraction"], "count": data["count"]}
+        key = self._datasets[data["name"]]["key"]
+        return {"dataset": key, "part": "train", "share": share}
+
+    def _images(self, digest: str, about: Event) -> str:
+        part, share = about["part"], {k: v for k, v in about["share"].items() if v}
+        named = "".join(f", {name} {value}" for name, value in share.items())
+        facts = {"part": part, "share": dict(about["share"]), "dataset": about["dataset"]}
+        images = self._add("images", digest, f"{part} images{named}", **facts)
+        self.edges[images, self._dataset(about["dataset"])] = None
+        return images
+
+    def _dataset(self, key: str) -> str:
+        event = next(e for e in self._datasets.values() if e["key"] == key)
+        title = f"{event['name']}, from {event['source']}"
+        digest = self._store.get("dataset", key).notes["digest"]
+        return self._add("dataset", key, title, source=event["source"], digest=digest)
+
+    def _add(self, kind: str, key: str, title: str, **facts: Any) -> str:
+        node = Node(f"{kind} {key[:_SHORT]}", kind, key, title, facts)
+        self.nodes.setdefault(node.id, node)
+        return node.id
+
+
+def _about(entry: Entry) -> dict[str, Any]:
+    """Return what a manifest says of how its stage was made."""
+    names = ("code_version", "written_at", "seconds")
+    return {name: entry.manifest[name] for name in names} | {"inputs": dict(entry.inputs)}
+
+
+# -- as text and as a picture -------------------------------------------------------------------
+
+
+def tree_lines(lineage: Lineage) -> list[str]:
+    """Return the graph as an indented tree; what stood before is only named again."""
+    by_id = {node.id: node for node in lineage.nodes}
+    below: dict[str, list[str]] = {}
+    for made, source in lineage.edges:
+        below.setdefault(made, []).append(source)
+    told: set[str] = set()
+
+    def tell(name: str, before: str, branch: str, after: str) -> list[str]:
+        node = by_id[name]
+        if name in told:
+            return [f"{before}{branch}{name}: as above"]
+        told.add(name)
+        sources = below.get(name, [])
+        lines = [f"{before}{branch}{name}: {node.title}" if node.key else f"{before}{node.title}"]
+        for place, source in enumerate(sources):
+            is_last = place == len(sources) - 1
+            lines += tell(
+                source, before + after, "└─ " if is_last else "├─ ", "   " if is_last else "│  "
+            )
+        return lines
+
+    return tell(lineage.nodes[0].id, "", "", "")
+
+
+def mermaid(lineage: Lineage) -> str:
+    """Return the graph in Mermaid, which GitHub and notebooks draw."""
+    places = {node.id: f"n{number}" for number, node in enumerate(lineage.nodes)}
+    lines = ["flowchart TD"]
+    for node in lineage.nodes:
+        title = f"{node.id}<br>{_escaped(node.title)}" if node.key else _escaped(node.title)
+        lines.append(f'  {places[node.id]}["{title}"]')
+    lines += [f"  {places[made]} --> {places[source]}" for made, source in lineage.edges]
+    return "\n".join(lines)
+
+
+def dot(lineage: Lineage) -> str:
+    """Return the graph in Graphviz' language."""
+    places = {node.id: f"n{number}" for number, node in enumerate(lineage.nodes)}
+    lines = ["digraph lineage {", "  node [shape=box, fontname=sans];"]
+    for node in lineage.nodes:
+        title = f"{node.id}\n{node.title}" if node.key else node.title
+        quoted = title.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        lines.append(f'  {places[node.id]} [label="{quoted}"];')
+    lines += [f"  {places[made]} -> {places[source]};" for made, source in lineage.edges]
+    return "\n".join([*lines, "}"])
+
+
+def _escaped(text: str) -> str:
+    """Return text without what ends a Mermaid label, or is HTML in it."""
+    for character, entity in (("&", "&amp;"), ('"', "&quot;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, entity)
+    return text
