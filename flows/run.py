@@ -35,6 +35,7 @@ from tasks.gallery import Gallery
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
 from tasks.loading import load_cells, load_run
+from tasks.monitoring import monitored
 from tasks.outcomes import Ledger
 from tasks.paces import PaceBook
 from tasks.plan_data import fetch_data, known_data
@@ -166,11 +167,15 @@ class Run:
         self._open_journal()
         self.store.remove_leftovers()
         try:
-            outcome = self._execute(refresh=refresh)
+            with monitored(self.home.root, self._note_system):
+                outcome = self._execute(refresh=refresh)
         except BaseException:
             self._close_journal("failed")
             raise
         return outcome
+
+    def _note_system(self, sample: Mapping[str, Any]) -> None:
+        self.journal.write("system", **sample)
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
         datasets = self._fetch(refresh=refresh)

@@ -94,6 +94,8 @@ def run_records(
             _add_dataset(records, reader.dataset(event["key"]), event)
         if event["event"] == "stage":
             _add_stage(records, events[0]["run_id"], event)
+        if event["event"] == "system":
+            records.add("system_metrics", _system_row(events[0], event))
     if cells is None:
         _add_found_stages(records, events)
     known = set(known_results)
@@ -299,6 +301,11 @@ def _add_found_stages(records: Records, events: Sequence[Event]) -> None:
             found = {"key": key, "kind": kind, "label": None, "is_hit": True, "seconds": 0.0}
             nothing = {"peak_memory_bytes": None, "error": None}
             _add_stage(records, events[0]["run_id"], found | nothing)
+
+
+def _system_row(started: Event, event: Event) -> Row:
+    about = {"run_id": started["run_id"], "sampled_at": _time(event["at"])}
+    return about | {name: event[name] for name in SCHEMAS["system_metrics"].names[len(about) :]}
 
 
 def _touched_images(tally: Mapping[str, int]) -> int:

@@ -422,7 +422,7 @@ def _winner(leaderboard: Sequence[Row]) -> Row:
 
 def best_results(plan: str) -> set[str]:
     """Return the keys of the results that share the first place of a plan."""
-    return {row["result_key"] for row in _leaderboard(_find_plan(plan, ())) if row["rank"] == 1}
+    return {row["result_key"] for row in leaderboard_of(find_plan(plan, ())) if row["rank"] == 1}
 
 
 def _best_model(plan: str | None) -> Path:

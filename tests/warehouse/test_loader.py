@@ -34,6 +34,7 @@ NAMES = (
     "members",
     "latencies",
     "stages",
+    "system_metrics",
     "datasets",
     "images",
     "certificates",
