@@ -43,6 +43,7 @@ from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher, training_status
 from tasks.ranking import rank_cells
 from tasks.reach import REACH_LOCK
+from tasks.records import system_samples
 from tasks.reporting import Reporter
 from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
 from tasks.schedule import run_groups
@@ -174,6 +175,18 @@ class Run:
             raise
         return outcome
 
+    def _track_system(self) -> None:
+        """Show in TensorBoard what the machine did, where the run took long enough to be seen."""
+        events = read_journal(self._journal_path)
+        samples = system_samples(events)
+        if not samples:
+            return
+        from foodvision.report.tensorboard import system_folder, write_system
+
+        day = datetime.now(UTC).date()
+        folder = system_folder(self.home.runs, day, self.plan.name, self.run_id)
+        write_system(folder, samples)
+
     def _note_system(self, sample: Mapping[str, Any]) -> None:
         self.journal.write("system", **sample)
 
@@ -195,6 +208,7 @@ class Run:
         failures = self._finish_cells(graph, work, publisher)
         self._account(first)
         self._close_journal("failed" if failures else "completed")
+        self._track_system()
         leaderboard = self._load()
         if self.plan.save == "best":
             leaderboard = self._save_best(graph, publisher, leaderboard)

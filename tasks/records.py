@@ -303,6 +303,16 @@ def _add_found_stages(records: Records, events: Sequence[Event]) -> None:
             _add_stage(records, events[0]["run_id"], found | nothing)
 
 
+def system_samples(events: Sequence[Event]) -> list[tuple[datetime, Row]]:
+    """Return when the machine was looked at in a run, and what was seen."""
+    names = SCHEMAS["system_metrics"].names[3:]  # behind run_id, sampled_at and seconds
+    return [
+        (_time(event["at"]), {name: event[name] for name in names})
+        for event in events
+        if event["event"] == "system"
+    ]
+
+
 def _system_row(started: Event, event: Event) -> Row:
     about = {"run_id": started["run_id"], "sampled_at": _time(event["at"])}
     return about | {name: event[name] for name in SCHEMAS["system_metrics"].names[len(about) :]}

@@ -112,6 +112,31 @@ def pictures_folder(runs_root: Path, date: dt.date, plan: str) -> Path:
     return runs_root / date.isoformat() / _safe(plan) / "best model"
 
 
+def system_folder(runs_root: Path, date: dt.date, plan: str, run_id: str) -> Path:
+    """Return where a run's system metrics go: `<runs_root>/<date>/<plan>/system <run>`."""
+    return runs_root / date.isoformat() / _safe(plan) / _safe(f"system {run_id[:8]}")
+
+
+def write_system(
+    folder: Path, samples: Sequence[tuple[dt.datetime, Mapping[str, float | None]]]
+) -> None:
+    """Write what a machine was seen to do while a run went on; what was there before goes.
+
+    Args:
+        folder: see `system_folder`.
+        samples: when (with a time zone), and figures by name; ascending. Steps count from 0; a
+            figure that is None is left out.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    events = []
+    for step, (at, figures) in enumerate(samples):
+        values = [_scalar(f"system/{name}", value) for name, value in _known(figures)]
+        events.append(_event(at.timestamp(), step, values))
+    _replace_events(folder, events, samples[0][0].timestamp() if samples else 0.0)
+
+
 def write_cell(
     folder: Path,
     *,

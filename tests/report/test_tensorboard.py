@@ -26,9 +26,11 @@ from foodvision.report.tensorboard import (
     graph_folder,
     pictures_folder,
     run_folder,
+    system_folder,
     write_cell,
     write_graph,
     write_pictures,
+    write_system,
 )
 
 if TYPE_CHECKING:
@@ -172,6 +174,23 @@ def test_pictures_are_the_files_themselves(folder: Path, tmp_path: Path) -> None
     (shown,) = found.Images("confusion matrix")
     assert shown.encoded_image_string == (tmp_path / "b.png").read_bytes()
     assert (shown.width, shown.height) == (6, 4)
+
+
+def test_what_the_machine_did_is_shown_over_time(tmp_path: Path) -> None:
+    folder = system_folder(tmp_path, DAY, "effnet", "0c51d9b2-7d1")
+    assert folder.name == "system 0c51d9b2"
+    later = STARTED + dt.timedelta(seconds=5)
+    samples = [
+        (STARTED, {"cpu_percent": 50.0, "gpu_percent": None}),
+        (later, {"cpu_percent": 75.0, "gpu_percent": None}),
+    ]
+    write_system(folder, samples)
+    found = _read(folder)
+    assert found.Tags()["scalars"] == ["system/cpu_percent"]
+    assert [(e.wall_time, e.step, e.value) for e in found.Scalars("system/cpu_percent")] == [
+        (STARTED.timestamp(), 0, 50.0),
+        (later.timestamp(), 1, 75.0),
+    ]
 
 
 def _picture(path: Path, colour: str) -> Path:
