@@ -301,6 +301,9 @@ def _environment(
     for run in (before, after):
         known = json.loads(run.environment_json or "{}")
         known.pop("pid", None)
+        if git := known.get("git"):  # that there is another difference is told, not which
+            changes = digest(git["diff"])[:12] if git["diff"] else None
+            known["git"] = {name: git[name] for name in ("commit", "branch")} | {"changes": changes}
         sides.append(known | {"device": run.device})
     yield from _settings(*sides)
 
