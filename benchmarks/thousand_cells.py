@@ -1,10 +1,11 @@
 """Many cells on cached features: what the engine costs for each, besides the training itself.
 
-    python benchmarks/thousand_cells.py --data FOLDER --weights FOLDER [--cells 1000]
+    python benchmarks/thousand_cells.py --data FOLDER --weights FOLDER [--cells 1000] [--workers 2]
 
 Learning rates x seeds of MobileNetV2's head, five epochs each, recorded in full (`save: best`),
 with a Prefect server running (as after `foodvision up`) and an empty store. Overhead is the wall
-time of the whole process less the seconds of its epochs, per cell.
+time of the whole process less the seconds of its epochs, per cell; with workers, less an equal
+share of these seconds for each. Memory is that of the largest process.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--cells", type=int, default=1000, help=f"a multiple of {SEEDS}")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.yaml"
@@ -38,17 +40,19 @@ def main() -> None:
         up = foodvision(["up", "--detach"], environment)
         environment["PREFECT_API_URL"] = up.partition("PREFECT_API_URL=")[2].split()[0]
         try:
-            wall = timed(lambda: foodvision(["run", str(plan), "-q"], environment))
+            command = ["run", str(plan), "-q", "--workers", str(options.workers)]
+            wall = timed(lambda: foodvision(command, environment))
             query = "select sum(seconds) as seconds, count(*) as epochs from epochs"
             (found,) = json.loads(foodvision(["sql", query, "--json"], environment))
         finally:
             foodvision(["down"], environment)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     training = found["seconds"]
-    print(f"{os.cpu_count()} cores, {processor()}, threads: {options.threads}")
+    print(f"{os.cpu_count()} cores, {processor()}, threads: {options.threads}", end=", ")
+    print(f"workers: {options.workers}")
     print("| cells | epochs | wall, s | training, s | overhead, ms a cell | peak memory, MiB |")
     print("|---:|---:|---:|---:|---:|---:|")
-    overhead = (wall - training) / options.cells * 1000
+    overhead = (wall - training / options.workers) / options.cells * 1000
     print(
         f"| {options.cells:,} | {found['epochs']:,} | {wall:.1f} | {training:.1f} "
         f"| {overhead:.1f} | {peak / MIB:,.0f} |"
