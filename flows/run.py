@@ -168,8 +168,7 @@ class Run:
         self._open_journal()
         self.store.remove_leftovers()
         try:
-            with monitored(self.home.root, self._note_system):
-                outcome = self._execute(refresh=refresh)
+            outcome = self._execute(refresh=refresh)
         except BaseException:
             self._close_journal("failed")
             raise
@@ -187,10 +186,8 @@ class Run:
         folder = system_folder(self.home.runs, day, self.plan.name, self.run_id)
         write_system(folder, samples)
 
-    def _note_system(self, sample: Mapping[str, Any]) -> None:
-        self.journal.write("system", **sample)
-
-    def _execute(self, *, refresh: bool) -> RunOutcome:
+    def _fulfil(self, *, refresh: bool) -> tuple[Graph, Work, Publisher, dict[str, str]]:
+        """Do all that is missing; return what it was, who publishes it, and what failed."""
         datasets = self._fetch(refresh=refresh)
         self._warn(datasets)
         graph, work, facts = self._settle(datasets)
@@ -207,6 +204,14 @@ class Run:
         publisher = Publisher(self.plan, self.home, self.store, device=device)
         failures = self._finish_cells(graph, work, publisher)
         self._account(first)
+        return graph, first, publisher, failures
+
+    def _note_system(self, sample: Mapping[str, Any]) -> None:
+        self.journal.write("system", **sample)
+
+    def _execute(self, *, refresh: bool) -> RunOutcome:
+        with monitored(self.home.root, self._note_system):  # until its journal is read
+            graph, first, publisher, failures = self._fulfil(refresh=refresh)
         self._close_journal("failed" if failures else "completed")
         self._track_system()
         leaderboard = self._load()
