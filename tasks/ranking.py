@@ -39,7 +39,7 @@ def ran_plan(home: Home, name: str | None = None) -> Plan | None:
 
 def told_status(row: Mapping[str, Any]) -> str:
     """Return the status of a row of the leaderboard as pictures tell it: it may be `collapsed`."""
-    return "collapsed" if row["is_collapsed"] and row["rank"] else str(row["status"])
+    return "collapsed" if row.get("is_collapsed") and row["rank"] else str(row["status"])
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:

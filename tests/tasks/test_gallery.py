@@ -24,3 +24,11 @@ def test_the_winner_is_marked_where_it_was_trained() -> None:
     board = [row | {"test_accuracy": 0.5} for row in BOARD[1:]]
     board[0]["rank"] = 1
     assert [bar.label for bar in training_times(board) if bar.is_best] == ["slow"]
+
+
+def test_a_model_that_names_one_class_for_everything_is_told() -> None:
+    board = [row | {"test_accuracy": 0.1, "is_collapsed": row["rank"] == 3} for row in BOARD]
+    assert [(bar.label, bar.status) for bar in training_times(board)] == [
+        ("quick", "collapsed"),
+        ("slow", "completed"),
+    ]
