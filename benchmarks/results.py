@@ -28,7 +28,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "results.md"
 PICTURES = ROOT / "docs" / "pictures"
-CHANCE = 1.5  # an accuracy below so many times that of guessing has collapsed
 
 Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str]]
@@ -79,7 +78,10 @@ def megabytes(name: str) -> Callable[[Row], str]:
     return lambda row: "–" if row[name] is None else f"{row[name] / 1e6:.1f}"
 
 
-LABEL: Column = ("model", lambda row: str(row["label"]))
+LABEL: Column = (
+    "model",
+    lambda row: f"{row['label']} (collapsed)" if row.get("is_collapsed") else str(row["label"]),
+)
 TEST: Column = ("test accuracy", share("test_accuracy"))
 VALID: Column = ("valid accuracy", share("valid_accuracy"))
 TRAIN: Column = ("train accuracy", share("train_accuracy"))
@@ -109,9 +111,7 @@ def _one_row(label: str, rows: Sequence[Row]) -> Row:
         "median": median(accuracies),
         "lowest": min(accuracies),
         "highest": max(accuracies),
-        "collapsed": sum(
-            row["status"] == "collapsed" or row["test_accuracy"] < CHANCE / 10 for row in rows
-        ),
+        "collapsed": sum(row["is_collapsed"] for row in rows),
         "params_total": rows[0]["params_total"],
         "seconds_alone": median(row["seconds_alone"] for row in rows),
     }
