@@ -84,7 +84,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a plan that is there.")] = False,
 ) -> None:
     """Write a commented plan for a folder of images."""
-    from foodvision.data.layouts import read_layout
+    from foodvision.data.layouts import check_classes, read_layout
     from foodvision.plan.init import starter_plan
 
     path = output or Path(f"{folder.absolute().name}.yaml")
@@ -101,7 +101,9 @@ def init(
         )
     _refuse_split(folder)
     layout = read_layout(folder, label=str(folder))  # no images: says so
-    text = starter_plan(folder, has_test=any(image.split == "test" for image in layout.images))
+    check_classes(((image.split, image.class_name) for image in layout.images), label=str(folder))
+    tests = sum(image.split == "test" for image in layout.images)
+    text = starter_plan(folder, has_test=tests > 0, train_images=len(layout.images) - tests)
     if to_screen:
         sys.stdout.write(text)
         return

@@ -10,7 +10,9 @@ from foodvision.plan.schema import name_problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SPLIT = ", split: 0.2"
+_SHARE = 0.2  # set aside, of each split that has none
+_BATCH_SIZE = 32
+_SPLIT = f", split: {_SHARE}"
 _TEMPLATE = """\
 # A plan for the images in {comment}
 # Look first:  foodvision validate THIS_FILE
@@ -29,13 +31,13 @@ data:
 base:
   data: {data}                # trained on its train split
   test: {data}                # scored on its test split
-  valid: 0.2                  # set aside from the train split; the ranking looks at these
+  valid: {share}                  # set aside from the train split; the ranking looks at these
   model:
     arch: mobilenet_v2        # any classification architecture of torchvision, or lenet5, tiny_vgg
     weights: DEFAULT          # downloaded once; or none, or a file
     freeze: backbone          # only the new head learns; none: everything does
   transform: auto             # the weights' own; or like {{size: 224, normalize: imagenet}}
-  batch_size: 32
+  batch_size: {batch_size}
   epochs: 5
   optimizer: {{kind: adam, lr: 0.001}}
   seed: 42
@@ -55,12 +57,15 @@ save: best                    # all, best or none
 """
 
 
-def starter_plan(folder: Path, *, has_test: bool | None = None) -> str:
+def starter_plan(
+    folder: Path, *, has_test: bool | None = None, train_images: int | None = None
+) -> str:
     """Return a commented plan for a folder of images.
 
     Args:
         folder: one folder per class, at its top or below `train/` and `test/`.
         has_test: whether there is a test split already; `None`: if there are `train/` and `test/`.
+        train_images: images outside of the test split, which bound the batch size; `None`: many.
     """
     path = folder.expanduser().absolute()
     name = path.name if name_problem(path.name) is None else "images"
@@ -72,7 +77,17 @@ def starter_plan(folder: Path, *, has_test: bool | None = None) -> str:
         data=_quoted(name),
         source=_quoted(path.as_posix()),
         split="" if has_test else _SPLIT,
+        share=_SHARE,
+        batch_size=_batch_size(train_images, has_test=has_test),
     )
+
+
+def _batch_size(train_images: int | None, *, has_test: bool) -> int:
+    """Return a power of two that is at most what the shares set aside leave, and at most 32."""
+    if train_images is None:
+        return _BATCH_SIZE
+    left = int(train_images * (1 - _SHARE) * (1 if has_test else 1 - _SHARE))
+    return min(_BATCH_SIZE, 1 << max(1, left.bit_length() - 1))
 
 
 def _quoted(text: str) -> str:

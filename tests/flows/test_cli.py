@@ -201,6 +201,34 @@ def test_init_prints_the_plan_on_request(folder: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
+    ("train", "test", "batch_size"),
+    [
+        pytest.param(6, 1, 8, id="14 of 18 are left beside valid"),
+        pytest.param(6, 0, 8, id="11 of 18 are left beside split and valid"),
+        pytest.param(20, 1, 32, id="48 are left: as the courses do"),
+    ],
+)
+def test_init_asks_for_a_batch_that_the_images_fill(
+    train: int, test: int, batch_size: int, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = make_photos(folder / "my photos", train=train, test=test or 1)
+    if not test:
+        photos = photos / "train"
+        photos = photos.rename(folder / "more photos")
+    assert main(["init", str(photos), "-o", "-"]) == 0
+    assert load_plan(capsys.readouterr().out, folder=folder).base.batch_size == batch_size
+
+
+def test_init_refuses_a_single_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = make_photos(folder / "my photos", train=1, test=1)
+    (folder / "one").mkdir()
+    one = next((photos / "train").iterdir())
+    one.rename(folder / "one" / one.name)
+    assert main(["init", "one", "-o", "-"]) == 2
+    assert "at least two classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [("empty", "found no images"), ("my photos/train", "Name its parent"), ("gone", "not there")],
 )
