@@ -203,7 +203,7 @@ def test_the_page_of_results_says_what_its_tables_were_made_by() -> None:
 def _made_up(rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Return rows as `foodvision rank --json` gives them, with any figures."""
     figures = dict.fromkeys(("test_accuracy", "params_total", "seconds_alone"), 1.0)
-    return [{"label": row.label, "status": "completed", **figures} for row in rows]
+    return [{"label": row.label, "is_collapsed": False, **figures} for row in rows]
 
 
 def test_the_demo_needs_no_network_and_no_warning() -> None:
