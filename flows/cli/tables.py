@@ -109,8 +109,12 @@ def seconds(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """Return milliseconds with three significant digits, as far as they need decimals."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.{1 if value >= 10 else 2}f}"
+    """Return milliseconds with three significant digits, below one with two."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    if 0 < value < 1:
+        return f"{value:.{1 - math.floor(math.log10(value))}f}"
+    return f"{value:.{1 if value >= 10 else 2}f}"
 
 
 def size(value: float) -> str:

@@ -508,7 +508,16 @@ def _run_on_terminal(arguments: Sequence[str], *, columns: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.1234, "0.12"), (9.994, "9.99"), (18.25, "18.2"), (1234.5, "1,234")]
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (0.001326, "0.0013"),
+        (0.0996, "0.100"),
+        (0.1234, "0.12"),
+        (9.994, "9.99"),
+        (18.25, "18.2"),
+        (1234.5, "1,234"),
+    ],
 )
 def test_milliseconds(value: float, text: str) -> None:
     assert tables.milliseconds(value) == text
