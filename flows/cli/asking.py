@@ -50,7 +50,7 @@ def sql(
             "--file",
             "-f",
             metavar="FILE",
-            help="A file of SQL, - for the input, or a question's name.",
+            help="A file of SQL, - for the input, or a question's name or number.",
         ),
     ] = None,
     list_questions: Annotated[
@@ -124,8 +124,25 @@ def _read(file: str) -> str:
         if file == _STANDARD_INPUT:
             return sys.stdin.read()
         return Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WarehouseError(
-            f"-f takes a file of SQL (UTF-8), - for the input, or the name of a question, found "
-            f"{file!r}: {error}. `foodvision sql --questions` lists the questions."
-        ) from error
+    except FileNotFoundError as error:
+        raise _unusable(file, f"which is none of these{_meant(file)}") from error
+    except OSError as error:
+        raise _unusable(file, f"which cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise _unusable(file, "which is no text in UTF-8") from error
+
+
+def _unusable(file: str, why: str) -> WarehouseError:
+    end = "" if why.endswith("?") else "."
+    return WarehouseError(
+        "-f takes a file of SQL (UTF-8), - for the input, or the name or number of a question; "
+        f"found {file!r}, {why}{end} `foodvision sql --questions` lists the questions."
+    )
+
+
+def _meant(file: str) -> str:
+    from foodvision.plan.messages import nearest
+    from warehouse.statements import questions
+
+    near = nearest(Path(file).stem, [each.name for each in questions()])
+    return f"; did you mean {near!r}?" if near else ""
