@@ -233,7 +233,7 @@ def predict(
         tables.say(f"What {of} says; it knows {_listed(answerer.classes)}:\n")
     tables.print_rows(rows, columns, as_json=as_json, empty="No photo could be read.")
     for problem in answers.problems:
-        typer.echo(f"{problem.path}: {problem.message}", err=True)
+        typer.echo(problem.message, err=True)
     if drawn and not as_json:
         tables.say(f"picture: {drawn}")
     if answers.problems:

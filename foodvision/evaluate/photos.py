@@ -38,7 +38,7 @@ class PhotoPrediction:
 
 @dataclass(frozen=True)
 class PhotoProblem:
-    """A photo that could not be read, and why."""
+    """A photo that could not be read, and why; the message names it."""
 
     path: Path
     message: str

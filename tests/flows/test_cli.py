@@ -180,6 +180,20 @@ def test_bad_input_is_told_on_the_error_stream(
     assert said.out == ""
 
 
+def test_a_photo_that_cannot_be_read_is_named_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from foodvision.evaluate.answering import Answerer
+    from tests.evaluate.test_photos import EDGES
+
+    monkeypatch.setattr(Answerer, "open", lambda _: (EDGES, {}))
+    (folder / "text.jpg").write_text("no photo")
+    assert main(["predict", "--model", "some.pth", "text.jpg", "missing.jpg"]) == 1
+    told = capsys.readouterr().err.splitlines()
+    assert [line.count(".jpg") for line in told] == [1, 1]
+    assert [line.partition(":")[0] for line in told] == ["text.jpg", "missing.jpg"]
+
+
 def test_home_option_wins(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "ls", "--home", "other home"]) == 0
     assert str(folder / "other home" / "store") in capsys.readouterr().out
