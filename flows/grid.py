@@ -62,9 +62,8 @@ def grid(
         outcome = _run(plan, _overrides(set), home, refresh=refresh, workers=workers)
     except FoodVisionError as error:
         return Failed(message=str(error), data=error)
-    message = f"{outcome.cells - outcome.cells_failed} of {outcome.cells} cells completed"
     made = Failed if outcome.failures else Completed
-    return made(message=message, data=outcome)
+    return made(message=outcome.cells_in_words, data=outcome)
 
 
 def _run(

@@ -117,6 +117,16 @@ class RunOutcome:
     pictures: Mapping[str, Path]
     report: Path
 
+    @property
+    def cells_in_words(self) -> str:
+        """Say how many cells completed, and how many diverged: `1 of 2 cells completed, ...`."""
+        diverged = sum(
+            row["kind"] == "trained" and row["status"] == "diverged" for row in self.leaderboard
+        )
+        completed = self.cells - self.cells_failed - diverged
+        rest = f", {diverged} diverged" if diverged else ""
+        return f"{completed} of {self.cells} cells completed{rest}"
+
 
 class Run:
     """Executes a plan once; every step is a Prefect task run or a few lines here."""

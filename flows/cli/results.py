@@ -51,6 +51,7 @@ _LATENCY = tables.Column("ms an image", "latency_ms", tables.milliseconds, is_nu
 _EPOCH = tables.Column("Epoch", "epoch_words", is_number=True)
 _FINISHED = "completed"
 _WAITING = "pending"
+_DIVERGED = "diverged"
 _SIGNS = {"tied": "≈", "better": "<"}
 _Z_95 = 1.959963984540054
 _EXIT_SOME_UNREADABLE = 1
@@ -132,8 +133,9 @@ def rank(
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
     print_leaderboard(rows, columns, judged)
     for row in rows:
-        if row["status"] != _FINISHED:
+        if row["status"] not in (_FINISHED, _DIVERGED):
             tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
+    say_diverged(rows)
     for note in _running_notes(running, unfinished):
         tables.say(note)
 
@@ -296,16 +298,19 @@ def print_leaderboard(
     rows: Sequence[Row], columns: Sequence[tables.Column], judged: Judged | None
 ) -> None:
     """Print a leaderboard; a sign before the rank tells what cannot be told from the first."""
+    from tasks.ranking import told_status
+
     verdicts = [str(judged.columns(row)["verdict"]) if judged else "" for row in rows]
+    told = [told_status(row) for row in rows]
     shown = [
         row
         | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
-        | {"label": f"{row['label']} (collapsed)" if row.get("is_collapsed") else row["label"]}
+        | {"label": row["label"] if status == _FINISHED else f"{row['label']} ({status})"}
         | {"epoch_words": epoch_words(row) or row.get("epochs_trained")}
-        for row, verdict in zip(rows, verdicts, strict=True)
+        for row, verdict, status in zip(rows, verdicts, told, strict=True)
     ]
     tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")
-    if any(row.get("is_collapsed") for row in rows):
+    if "collapsed" in told:
         tables.say("collapsed: one class for every test image; left out of means over seeds")
     if judged is None or len(judged.configurations) == 1:
         return
@@ -317,6 +322,20 @@ def print_leaderboard(
     if not {"tied", "better"} & set(verdicts):
         tables.say(f"the first is better than every other on {images}")
     tables.say(f"chance that the first is the best: {judged.winner.chance:.2f}")
+
+
+def say_diverged(rows: Sequence[Row]) -> None:
+    """Say of each row of a leaderboard that diverged why it has no rank."""
+    diverged = {row["cell_id"]: row["label"] for row in rows if row["status"] == _DIVERGED}
+    for row in rows:
+        if row["status"] != _DIVERGED:
+            continue
+        why = "its loss or weights are no finite numbers"
+        if row["kind"] != "trained":
+            members = dict.fromkeys(each.cell_id for each in _members(row["result_key"]))
+            names = [diverged[cell_id] for cell_id in members if cell_id in diverged]
+            why = f"of its members {', '.join(names) or 'one'} diverged"
+        tables.say(f"diverged: {row['label']}: {why}")
 
 
 def ranked(plan: str | None, overrides: Sequence[str] = ()) -> list[Row]:
@@ -466,6 +485,13 @@ class _Details:
             "mistakes": mistakes,
             "members": [asdict(each) for each in self.members],
         }
+
+
+def _members(result_key: str) -> list[reading.Member]:
+    from warehouse import reading
+
+    with translated():
+        return reading.members(current_home().warehouse, result_key)
 
 
 def _details(result_key: str) -> _Details:

@@ -13,7 +13,7 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import print_work
-from flows.cli.results import judge, leaderboard_columns, print_leaderboard
+from flows.cli.results import judge, leaderboard_columns, print_leaderboard, say_diverged
 
 if TYPE_CHECKING:
     from flows.run import RunOutcome
@@ -112,6 +112,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     tables.say("")
     for label, error in outcome.failures.items():
         tables.say(f"failed: {label}: {error}")
+    say_diverged(board)
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
     tables.say(f"report: {outcome.report}")
@@ -119,6 +120,6 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         tables.say(f"flow run: {page}")
     tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")
     tables.say(
-        f"{outcome.plan_name}: {outcome.cells - outcome.cells_failed} of {outcome.cells} cells "
-        f"completed in {outcome.wall_seconds:.1f} s; {outcome.hits} stages were in the store"
+        f"{outcome.plan_name}: {outcome.cells_in_words} in {outcome.wall_seconds:.1f} s; "
+        f"{outcome.hits} stages were in the store"
     )

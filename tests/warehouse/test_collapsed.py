@@ -51,6 +51,17 @@ def test_one_class_for_everything_is_collapsed_and_little_more_is_not(
     assert found == [{"result_key": "dead", "class_name": "class 0"}]
 
 
+def test_what_diverged_has_not_collapsed(path: Path, cells: Cells, rows: Rows) -> None:
+    tables = cells({"status": "diverged", "result_key": "wild"}, {"seed": 2, "result_key": "dead"})
+    tables["class_metrics"] = classes(rows, wild=DEAD, dead=DEAD)
+    warehouse.load(path, tables)
+    found = warehouse.query(path, "select result_key, is_collapsed from leaderboard").to_pylist()
+    assert {row["result_key"]: row["is_collapsed"] for row in found} == {
+        "wild": False,
+        "dead": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("alive", "collapsed", "mean"),
     [((0.8, 0.9), (0.25,), 0.85), ((), (0.25, 0.35), 0.3), ((0.8,), (), 0.8)],

@@ -1,0 +1,55 @@
+"""A cell that diverges, and what is made of it: told as that, in the run and after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLAN = """\
+name: wild
+data:
+  digits: {source: "sklearn:digits", split: 0.25}
+base:
+  data: digits
+  test: digits
+  valid: 0.2
+  model: {arch: mlp, hidden: 4}
+  transform: {size: 8, channels: 1}
+  batch_size: 64
+  epochs: 1
+  threads: 1
+  optimizer: {kind: sgd, lr: 0.1}
+grid:
+  optimizer.lr: [0.1, 1.0e+30]
+tta:
+  moved: {views: [identity, {shift: [1, 0]}], where: {optimizer.lr: 1.0e+30}}
+ensembles:
+  all: {kind: mean}
+rank: {by: valid.accuracy, then: valid.loss}
+save: none
+"""
+
+
+@pytest.mark.usefixtures("server")
+def test_what_diverges_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FOODVISION_HOME", str(tmp_path / "home"))
+    (tmp_path / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    assert main(["run", "plan.yaml", "--quiet"]) == 0
+    ran = capsys.readouterr().out
+    assert "wild: 1 of 2 cells completed, 1 diverged in " in ran.splitlines()[-1]
+    assert main(["rank", "plan.yaml"]) == 0
+    for out in (ran, capsys.readouterr().out):
+        assert "collapsed" not in out
+        assert out.count("(diverged)") == 3
+        assert "diverged: lr 1e+30: its loss or weights are no finite numbers\n" in out
+        assert "diverged: all: of its members lr 1e+30 diverged\n" in out
+        assert "moved: of its members lr 1e+30 diverged\n" in out
