@@ -15,7 +15,7 @@ from foodvision.plan.graph import Span, score_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from foodvision.plan.composite_stages import CompiledComposite, ViewScore
+    from foodvision.plan.composite_stages import CompiledComposite, ViewScore, Voice
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Chain, CompiledCell, Graph, Phase, Recipe
     from foodvision.plan.latency import LatencyStage
@@ -306,7 +306,7 @@ class _Planner:
         self.in_full: set[str] = set()
         # What may follow when stop rules have decided.
         self.later: dict[str, TrainJob] = {}
-        self.later_views: dict[str, ViewJob] = {}
+        self.later_views: dict[tuple[str, str], ViewJob] = {}
         self.later_scores = Tally()
 
     def training(self) -> tuple[TrainJob, ...]:
@@ -339,24 +339,41 @@ class _Planner:
     def demand_composite(self, compiled: CompiledComposite) -> None:
         """Plan the views of its members that are missing, and itself; members come before it."""
         waiting = self.waiting[compiled.composite.cell_id] = {}
-        if any(voice.compiled.open_watch for voice in compiled.voices):
-            for voice in compiled.voices:
-                waiting.update(self.waiting[voice.compiled.cell.cell_id])
-            self.later_views |= {view.key: ViewJob(view) for view in compiled.view_scores()}
-            return
-        if self.finished.has("composite", compiled.key):
+        is_open = any(voice.compiled.open_watch for voice in compiled.voices)
+        if not is_open and self.finished.has("composite", compiled.key):
             self.hits.add(("composite", compiled.key))
             return
         for voice in compiled.voices:
             waiting.update(self.waiting[voice.compiled.cell.cell_id])
-            for view in voice.view_scores():
-                if self.finished.has("view", view.key):
-                    self.hits.add(("view", view.key))
-                    continue
-                self.view_jobs.setdefault(view.key, ViewJob(view))
-                waiting[view.key] = None
+            if voice.compiled.open_watch:
+                self._foresee_views(voice)
+            else:
+                waiting.update(dict.fromkeys(self._demand_views(voice)))
+        if is_open:
+            return
         self.composite_jobs.setdefault(compiled.key, CompositeJob(compiled))
         waiting[compiled.key] = None
+
+    def _demand_views(self, voice: Voice) -> list[str]:
+        """Plan the views that are missing of a member whose final state is known."""
+        missing = []
+        for view in voice.view_scores():
+            if self.finished.has("view", view.key):
+                self.hits.add(("view", view.key))
+                continue
+            self.view_jobs.setdefault(view.key, ViewJob(view))
+            missing.append(view.key)
+        return missing
+
+    def _foresee_views(self, voice: Voice) -> None:
+        """Count the views of a member whose stop rule has to decide: they may be its alone.
+
+        Until then its final state is named as the last that the plan allows, as is that of every
+        cell with the same training; the rules may choose another for each.
+        """
+        cell_id = voice.compiled.cell.cell_id
+        for view in voice.view_scores():
+            self.later_views.setdefault((cell_id, view.key), ViewJob(view))
 
     def demand_latency(self, compiled: CompiledCell) -> None:
         """Plan the measurement of a cell's model; the cell does not wait for it."""

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foodvision.plan.composites import composites
 from foodvision.plan.expand import expand
 from foodvision.plan.explain import explain
 from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
 from foodvision.plan.stopping import Curve, Judge, StopSettings
-from foodvision.plan.work import plan_work
+from foodvision.plan.work import plan_work, predict_training
 from tests.plan.test_graph import BASE, FakeFacts, FakeStore
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class Known:
 
 
 def compiled(text: str, known: Known | None = None, *overrides: str) -> Graph:
-    return compile_cells(expand(load_plan(text, list(overrides))), FakeFacts(), curves=known)
+    plan = load_plan(text, list(overrides))
+    cells = expand(plan)
+    return compile_cells(cells, FakeFacts(), composites(plan, cells), curves=known)
 
 
 def judged(values: Sequence[float | None], **settings: Any) -> Judge:
@@ -210,6 +213,38 @@ def test_a_chosen_state_that_was_too_large_to_keep_is_trained_again_within_the_b
     known.values[states[0]] = [6.0, 5.0, 4.0, 3.0, 2.0, 3.0, 3.0]
     after = plan_work(compiled(STOP, known), store)
     assert after.predicted.epochs == 5
+
+
+VIEWS = """
+tta: {flips: [identity, vertical_flip]}
+ensembles: {all: {kind: weighted, members: {tta: flips}}}
+"""
+ONE_EACH = """seed: [1, 2]
+  stop: {never: null, patient: {patience: 2}}
+exclude: [{seed: 1, stop: never}, {seed: 2, stop: patient}]
+"""
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        pytest.param("stop.patience: [1, 2]", id="two rules that end one training elsewhere"),
+        pytest.param("stop: {never: null, patient: {patience: 2}}", id="a rule, and none"),
+        pytest.param(ONE_EACH, id="a rule for one training, and none for the other"),
+    ],
+)
+def test_views_are_foreseen_for_each_cell_whose_rule_may_choose_another_state(axis: str) -> None:
+    text = f"{STOP}grid:\n  {axis}\n{VIEWS}"
+    graph, store = compiled(text), FakeStore()
+    curve = [3.0, 2.0, 4.0, 1.0, 5.0, 5.0, 5.0, 5.0, 5.0, 5.0]
+    known = Known({cell.chain.states[0]: curve for cell in graph.cells})
+    bound = plan_work(graph, store)
+    store.run(bound, keeps_every_state=True)
+    decided = plan_work(compiled(text, known), store)
+    trained = sum(predict_training(job).scored_images for job in bound.training)
+    in_views = sum(len(job.score.images.images) for job in decided.views)
+    assert len(decided.views) == 2 * 2  # two states, on valid and on test
+    assert bound.predicted.scored_images == trained + in_views
 
 
 def test_later_phases_are_predicted_and_planned_when_the_first_has_ended() -> None:
