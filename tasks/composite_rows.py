@@ -77,6 +77,7 @@ def result_columns(
     return columns | {
         "result_key": compiled["result_key"],
         "epochs_trained": _common(trained),
+        "best_epoch": found[0].get("best_epoch") if len(found) == 1 else None,
         "seconds_paid": paid,
     }
 

@@ -49,6 +49,7 @@ _RANKED_BY = {
 _GAP = tables.Column("Train − test", "overfitting_gap", tables.difference, is_number=True)
 _LATENCY = tables.Column("ms an image", "latency_ms", tables.milliseconds, is_number=True)
 _EPOCH = tables.Column("Epoch", "epoch_words", is_number=True)
+_OF_ONE_CELL = ("trained", "tta")
 _FINISHED = "completed"
 _WAITING = "pending"
 _DIVERGED = "diverged"
@@ -279,12 +280,24 @@ def leaderboard_columns(by: str, rows: Sequence[Mapping[str, Any]]) -> tuple[tab
 
 
 def epoch_words(row: Mapping[str, Any]) -> str | None:
-    """Say which epoch is the result where a stop rule chose: `7 of 10`, of those trained."""
+    """Say which epoch is the result where a stop rule chose: `7 of 10`, of those trained.
+
+    Views of one cell have its epoch; an ensemble has none.
+    """
+    if row.get("kind", "trained") not in _OF_ONE_CELL:
+        return None
     trained, best = row.get("epochs_trained"), row.get("best_epoch")
     is_whole = best is None and trained == row.get("epochs")
     if trained is None or is_whole or row.get("status") != _FINISHED:
         return None
     return f"{best or trained} of {trained}"
+
+
+def _epoch_shown(row: Row) -> str | int | None:
+    """Return what stands in the column of epochs: nothing for an ensemble."""
+    if row.get("kind", "trained") not in _OF_ONE_CELL:
+        return None
+    return epoch_words(row) or row.get("epochs_trained")
 
 
 def judge(leaderboard: Sequence[Row], by: str) -> Judged | None:
@@ -306,7 +319,7 @@ def print_leaderboard(
         row
         | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
         | {"label": row["label"] if status == _FINISHED else f"{row['label']} ({status})"}
-        | {"epoch_words": epoch_words(row) or row.get("epochs_trained")}
+        | {"epoch_words": _epoch_shown(row)}
         for row, verdict, status in zip(rows, verdicts, told, strict=True)
     ]
     tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")

@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import warehouse
+from flows.cli.results import epoch_words
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
@@ -27,12 +28,14 @@ grid:
     never: null
     patient: {patience: 2}
     last: {patience: 1, restore: last}
+tta: {turned: [identity, horizontal_flip]}
 ensembles:
   both: {kind: mean}
 """
 SETTINGS = {"epochs": 8, "valid": 0.25, "optimizer": "{kind: sgd, lr: 0.3, momentum: 0.9}"}
 ROWS = """
-select label, epochs, epochs_trained, best_epoch, result_key, test_loss, seconds_alone, model_path
+select label, kind, status, epochs, epochs_trained, best_epoch, result_key, test_loss,
+    seconds_alone, model_path
 from leaderboard order by position
 """
 
@@ -69,7 +72,8 @@ def test_tables_tell_the_restored_epoch_and_all_that_were_trained(
     assert not outcome.failures
     assert outcome.is_bound
     assert outcome.counted.epochs == outcome.predicted.epochs == 8
-    never, patient, last, _ = rows(home)
+    assert outcome.counted.scored_images <= outcome.predicted.scored_images
+    never, patient, last = rows(home)[:3]
     assert (never["epochs_trained"], never["best_epoch"]) == (8, None)
     assert patient["epochs_trained"] == patient["best_epoch"] + 2 < 8
     assert last["epochs_trained"] < 8
@@ -86,6 +90,21 @@ def test_tables_tell_the_restored_epoch_and_all_that_were_trained(
         (result,) = [point for point in curve if point["is_result"]]
         assert result["epoch"] == (row["best_epoch"] or row["epochs_trained"])
         assert result["loss"] == row["test_loss"]
+
+
+def test_views_of_a_cell_have_its_epoch_and_an_ensemble_has_none(
+    first: tuple[Home, RunOutcome],
+) -> None:
+    found = rows(first[0])
+    cells, views, (ensemble,) = found[:3], found[3:6], found[6:]
+    assert cells[1]["best_epoch"] is not None
+    for cell, view in zip(cells, views, strict=True):
+        assert view["kind"] == "tta"
+        assert view["best_epoch"] == cell["best_epoch"]
+        assert view["epochs_trained"] == cell["epochs_trained"]
+        assert epoch_words(view) == epoch_words(cell)
+    assert ensemble["best_epoch"] is None
+    assert epoch_words(ensemble) is None
 
 
 def test_files_are_those_of_the_restored_epoch(first: tuple[Home, RunOutcome]) -> None:
