@@ -12,7 +12,7 @@ demo: $(READY)  ## run the embedded plan: 8 cells on real handwritten digits, ab
 	$(BIN)/foodvision run plans/demo.yaml
 
 test: $(READY)  ## the tests that need nothing but this checkout
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not acceptance"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not acceptance"
 
 check: $(READY)  ## lint, format, types, import rules
 	$(BIN)/ruff check .
