@@ -71,6 +71,7 @@ def test_answers_that_are_no_numbers_stay_so() -> None:
     st.sampled_from(["mean", "weighted", "vote"]),
 )
 def test_every_kind_gives_probabilities(answers: list[np.ndarray], kind: Any) -> None:
+    answers = [np.round(answer * 8) / 8 for answer in answers]  # + 2 rounds nothing: no new ties
     found = combine(answers, kind=kind, weights=range(1, len(answers) + 1))
     assert found.dtype == np.float32
     np.testing.assert_allclose(probabilities(found).sum(axis=1), 1, rtol=1e-5)

@@ -28,8 +28,8 @@ def _burn(seconds: float) -> None:
 
 
 def test_a_busy_process_is_seen(tmp_path: Path) -> None:
-    sampler = Sampler(tmp_path)
     began = time.monotonic()
+    sampler = Sampler(tmp_path)
     _burn(0.2)
     sample = sampler.look()
     passed = time.monotonic() - began
