@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli import tables
+from flows.cli import tables, widths
 from flows.cli.options import AsJson, HomeFolder, current_home
 from flows.cli.tables import count
 
@@ -92,7 +92,7 @@ def _value(value: Any) -> str:
     if value is None:
         return "–"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return widths.cut(text, _LONGEST)
 
 
 def _data_words(data: DataChange) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import sys
-import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from flows.cli import widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 _GAP = "  "
 _WIDTH = 80
 _NARROWEST = 12
+_HEAD_LINES = 2
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,9 @@ def say(text: str) -> None:
 
 
 def say_wrapped(text: str, *, indent: int = 0) -> None:
-    """Print a text in lines of at most 80 characters, the later ones two deeper."""
+    """Print a text in lines of at most 80 columns, the later ones two deeper."""
     blank = " " * indent
-    wrapped = textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=blank,
-        subsequent_indent=blank + "  ",
-        break_on_hyphens=False,
-    )
-    say("\n".join(wrapped))
+    say("\n".join(widths.wrap(text, _WIDTH, indent=blank, hanging=blank + "  ")))
 
 
 def count(number: int, noun: str) -> str:
@@ -140,17 +136,67 @@ def shape(lengths: Sequence[int]) -> str:
 
 def _text(row: Mapping[str, Any], column: Column) -> str:
     value = row.get(column.key)
-    return "–" if value is None else column.show(value)
+    return "–" if value is None else " ".join(column.show(value).splitlines())
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A table as texts: what stands in every place, and the lines of every heading."""
+
+    heads: Sequence[Sequence[str]]
+    lines: Sequence[Sequence[str]]
+
+    @property
+    def widths(self) -> list[int]:
+        """Return the columns of the screen that each column of the table takes."""
+        return [
+            max(map(widths.width, (*head, *texts)))
+            for head, texts in zip(self.heads, self._texts(), strict=True)
+        ]
+
+    @property
+    def width(self) -> int:
+        """Return the columns of the screen that the table takes with nothing folded."""
+        return sum(self.widths) + len(_GAP) * (len(self.heads) - 1)
+
+    def in_less_room(self, columns: Sequence[Column]) -> _Grid:
+        """Return the same with the headings of numbers in two lines, where that is narrower."""
+        heads = [
+            _in_two_lines(title, least=max(map(widths.width, texts), default=0))
+            if column.is_number
+            else [title]
+            for column, (title, *_), texts in zip(columns, self.heads, self._texts(), strict=True)
+        ]
+        most = max(map(len, heads))
+        return _Grid([[""] * (most - len(head)) + head for head in heads], self.lines)
+
+    def _texts(self) -> list[Sequence[str]]:
+        return [[line[index] for line in self.lines] for index in range(len(self.heads))]
+
+
+def _in_two_lines(title: str, *, least: int) -> list[str]:
+    """Break a heading in two, as narrow as can be but not narrower than what is below it."""
+    least = max(least, widths.widest_word(title))
+    rooms = range(least, widths.width(title))
+    broken = (widths.wrap(title, room) for room in rooms)
+    return next((lines for lines in broken if len(lines) == _HEAD_LINES), [title])
+
+
+def _grid(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> _Grid:
+    lines = [[_text(row, column) for column in columns] for row in rows]
+    return _Grid([[column.title] for column in columns], lines)
 
 
 def _print_plain(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-    cells = [[column.title for column in columns]]
-    cells += [[_text(row, column) for column in columns] for row in rows]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    for line in cells:
+    """Print a line for each row, however wide; headings are broken where that makes it fit."""
+    grid, room = _grid(rows, columns), shutil.get_terminal_size().columns
+    if grid.width > room >= (narrower := grid.in_less_room(columns)).width:
+        grid = narrower
+    edges = grid.widths
+    for line in (*zip(*grid.heads, strict=True), *grid.lines):
         parts = [
-            text.rjust(width) if column.is_number else text.ljust(width)
-            for text, width, column in zip(line, widths, columns, strict=True)
+            widths.to_right(text, edge) if column.is_number else widths.to_left(text, edge)
+            for text, edge, column in zip(line, edges, columns, strict=True)
         ]
         say(_GAP.join(parts).rstrip())
 
@@ -162,47 +208,47 @@ def _print_boxed(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -
     from rich.text import Text
 
     console = Console()
-    if _least_width(rows, columns) > console.width:
-        _print_records(rows, columns, console.width)
+    grid = _grid(rows, columns)
+    if grid.width > console.width:
+        grid = grid.in_less_room(columns)
+    edges = grid.widths
+    if _least_width(edges, columns) > console.width:
+        _print_records(grid, columns, console.width)
         return
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        texts = [column.title, *(_text(row, column) for row in rows)]
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for column, head, edge in zip(columns, grid.heads, edges, strict=True):
         table.add_column(
-            column.title,
+            Text("\n".join(head)),
             justify="right" if column.is_number else "left",
             no_wrap=column.is_number,
             overflow="fold",
-            min_width=max(map(len, texts)) if column.is_number else None,
+            min_width=edge if column.is_number else None,
         )
-    for row in rows:
-        table.add_row(*(Text(_text(row, column)) for column in columns))
+    for line in grid.lines:
+        table.add_row(*map(Text, line))
     console.print(table)
 
 
-def _least_width(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> int:
+def _least_width(edges: Sequence[int], columns: Sequence[Column]) -> int:
     """Return the columns of a terminal in which a table can be read: texts fold, numbers do not."""
-    least = 0
-    for column in columns:
-        widest = max(len(text) for text in (column.title, *(_text(row, column) for row in rows)))
-        least += widest if column.is_number else min(widest, _NARROWEST)
+    least = sum(
+        edge if column.is_number else min(edge, _NARROWEST)
+        for column, edge in zip(columns, edges, strict=True)
+    )
     return least + len(_GAP) * (len(columns) - 1)
 
 
-def _print_records(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int
-) -> None:
+def _print_records(grid: _Grid, columns: Sequence[Column], room: int) -> None:
     """Print each row as lines of name and value, where there are too many columns for a table."""
-    edge = max(len(column.title) for column in columns)
-    for number, row in enumerate(rows, start=1):
-        say(f"{'' if number == 1 else chr(10)}{number} of {len(rows)}")
-        for column in columns:
-            begin = f"{_GAP}{column.title.ljust(edge)}{_GAP}"
-            room = max(width - len(begin), _NARROWEST)
-            lines = textwrap.wrap(_text(row, column), room, break_on_hyphens=False) or [""]
-            say(f"{begin}{lines[0]}".rstrip())
-            for line in lines[1:]:
-                say(" " * len(begin) + line)
+    edge = max(widths.width(column.title) for column in columns)
+    for number, line in enumerate(grid.lines, start=1):
+        say(f"{'' if number == 1 else chr(10)}{number} of {len(grid.lines)}")
+        for column, text in zip(columns, line, strict=True):
+            begin = f"{_GAP}{widths.to_left(column.title, edge)}{_GAP}"
+            hanging = " " * widths.width(begin)
+            least = len(hanging) + _NARROWEST
+            lines = widths.wrap(text, max(room, least), indent=begin, hanging=hanging)
+            say("\n".join(each.rstrip() for each in lines))
 
 
 def _plain_value(value: Any) -> Any:
