@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,30 @@ def test_more_epochs_are_compared_within_a_recipe(
     (row,) = ask("more_epochs", tables)
     assert (row["fewer"], row["more"], row["pairs"]) == (5, 10, 2)
     assert (row["gain"], row["better"], row["worse"]) == (0.0, 1, 1)
+
+
+def test_axes_tell_values_without_a_result_and_leave_out_those_of_one_value(
+    ask: Callable[..., list[Row]], cells: Cells
+) -> None:
+    grid = [
+        ("adam", "completed", 0.5),
+        ("sgd", "completed", 0.75),
+        ("wild", "diverged", None),
+        ("bad", "failed", None),
+    ]
+    tables = cells(
+        *(
+            {
+                "axes_json": json.dumps({"optimizer": name, "seed": "42"}),
+                "status": status,
+                "test_accuracy": share,
+            }
+            for name, status, share in grid
+        )
+    )
+    (row,) = ask("axes", tables)
+    assert (row["axis"], row["spread"], row["without_result"]) == ("optimizer", 0.25, "bad, wild")
+    assert (row["best"], row["worst"]) == ("sgd", "adam")
 
 
 def test_luck_is_the_distance_from_the_recipes_mean(

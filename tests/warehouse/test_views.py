@@ -253,15 +253,16 @@ def test_axis_effects_of_a_full_grid(
         ]
     ]
     unfinished = {"axes_json": '{"epochs": "20"}', "status": "failed", "result_key": None}
-    columns = "axis, value, cells, test_accuracy_mean, test_accuracy_effect"
+    columns = "axis, value, cells, cells_without_result, test_accuracy_mean, test_accuracy_effect"
     found = answer(
         cells(*grid, unfinished), f"select {columns} from axis_effects order by axis, value"
     )
     assert [tuple(row.values()) for row in found] == [
-        ("epochs", "10", 2, 0.875, 0.125),
-        ("epochs", "5", 2, 0.625, -0.125),
-        ("model.arch", "b0", 2, 0.625, -0.125),
-        ("model.arch", "b2", 2, 0.875, 0.125),
+        ("epochs", "10", 2, 0, 0.875, 0.125),
+        ("epochs", "20", 0, 1, None, None),
+        ("epochs", "5", 2, 0, 0.625, -0.125),
+        ("model.arch", "b0", 2, 0, 0.625, -0.125),
+        ("model.arch", "b2", 2, 0, 0.875, 0.125),
     ]
 
 
