@@ -17,10 +17,17 @@ from flows.cli.tables import count
 from foodvision.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from foodvision.home import Home
-    from foodvision.plan.diff import CellChange, DroppedCell, SharedRows
+    from foodvision.plan.diff import (
+        CellChange,
+        CompositeChange,
+        Difference,
+        DroppedCell,
+        DroppedComposite,
+        SharedRows,
+    )
     from foodvision.plan.problems import Problem
     from foodvision.plan.schema import Plan
 
@@ -230,15 +237,17 @@ def diff(
     if as_json:
         tables.print_json(difference.to_json())
         return
-    tables.say(
-        f"{later.name} against {earlier.name}: {count(difference.count('reused'), 'cell')} "
-        f"reused, {difference.count('continued')} continued, {difference.count('added')} added, "
-        f"{len(difference.dropped)} dropped;\n{difference.shared_epochs:,} of "
-        f"{difference.epochs:,} epochs shared\n"
-    )
+    for line in _totals(difference, earlier, later):
+        tables.say_wrapped(line)
+    tables.say("")
     tables.print_rows(
         [_change_row(cell) for cell in difference.cells]
-        + [_dropped_row(cell) for cell in difference.dropped],
+        + [_composite_row(each) for each in difference.composites]
+        + [_dropped_row(cell) for cell in difference.dropped]
+        + [
+            {"change": "dropped", "label": each.label, "what": ""}
+            for each in difference.dropped_composites
+        ],
         [
             tables.Column("Change", "change"),
             tables.Column("Cell", "label"),
@@ -248,6 +257,29 @@ def diff(
         as_json=False,
         empty="",
     )
+
+
+def _totals(difference: Difference, earlier: Plan, later: Plan) -> Iterator[str]:
+    """Yield sentences that count: cells, what is made of them, and epochs."""
+    yield (
+        f"{later.name} against {earlier.name}: {count(difference.count('reused'), 'cell')} "
+        f"reused, {difference.count('continued')} continued, {difference.count('added')} added, "
+        f"{len(difference.dropped)} dropped;"
+    )
+    if difference.composites or difference.dropped_composites:
+        yield (
+            f"views and ensembles: {difference.count_composites('reused')} reused, "
+            f"{difference.count_composites('added')} added, "
+            f"{len(difference.dropped_composites)} dropped;"
+        )
+    yield f"{difference.shared_epochs:,} of {difference.epochs:,} epochs shared"
+
+
+def _composite_row(each: CompositeChange) -> dict[str, Any]:
+    shared = f"{each.shared_outputs} of {each.outputs} outputs shared"
+    if each.change == "reused":
+        shared = "" if each.with_label == each.label else f"as {each.with_label}"
+    return {"change": each.change, "label": each.label, "what": shared}
 
 
 def _change_row(cell: CellChange) -> dict[str, Any]:
@@ -279,6 +311,10 @@ def _shared_rows(rows: SharedRows | None) -> str:
 def _dropped_row(cell: DroppedCell) -> dict[str, Any]:
     what = f"lives on in {cell.lives_on_in}" if cell.lives_on_in else ""
     return {"change": "dropped", "label": cell.label, "epochs": str(cell.epochs), "what": what}
+
+
+def _dropped_composite_row(each: DroppedComposite) -> dict[str, Any]:
+    return {"change": "dropped", "label": each.label, "what": ""}
 
 
 def print_work(

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import CompiledCell, Graph, Recipe
 
 Change = Literal["reused", "continued", "added"]
+_TRAINED = "trained"
 
 
 @dataclass(frozen=True)
@@ -79,12 +81,52 @@ class DroppedCell:
 
 
 @dataclass(frozen=True)
+class CompositeChange:
+    """A row of the later plan that is made of cells, held against the earlier plan.
+
+    Attributes:
+        change: `reused` where the earlier plan makes the same of the same outputs; else `added`.
+        cell_id: of the composite.
+        kind: tta, mean, weighted or vote.
+        label: of the composite.
+        outputs: stored outputs that it is made of: of each member, in each view, on each part.
+        shared_outputs: of them, those that the earlier plan makes too; in [0, outputs].
+        with_label: the composite of the earlier plan that is the same, `None` for `added`.
+    """
+
+    change: Literal["reused", "added"]
+    cell_id: str
+    kind: str
+    label: str
+    outputs: int
+    shared_outputs: int
+    with_label: str | None
+
+
+@dataclass(frozen=True)
+class DroppedComposite:
+    """A row of the earlier plan that is made of cells and that the later one lacks.
+
+    Attributes:
+        cell_id: of the composite.
+        kind: tta, mean, weighted or vote.
+        label: of the composite.
+    """
+
+    cell_id: str
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Difference:
     """A plan held against an earlier one.
 
     Attributes:
         cells: one per cell of the later plan, in its order.
         dropped: cells of the earlier plan that the later one lacks, in its order.
+        composites: one per row of the later plan that is made of cells, in its order.
+        dropped_composites: such rows of the earlier plan that the later one lacks, in its order.
         epochs: distinct epochs of the later plan (leading epochs that its own cells share count
             once).
         shared_epochs: of them, those that the earlier plan trains too.
@@ -92,6 +134,8 @@ class Difference:
 
     cells: tuple[CellChange, ...]
     dropped: tuple[DroppedCell, ...]
+    composites: tuple[CompositeChange, ...]
+    dropped_composites: tuple[DroppedComposite, ...]
     epochs: int
     shared_epochs: int
 
@@ -99,10 +143,16 @@ class Difference:
         """Return how many cells of the later plan changed in that way."""
         return sum(cell.change == change for cell in self.cells)
 
+    def count_composites(self, change: Change) -> int:
+        """Return how many rows of the later plan that are made of cells changed in that way."""
+        return sum(each.change == change for each in self.composites)
+
     def to_json(self) -> list[dict[str, Any]]:
-        """Return JSON values: one object per cell, dropped ones last."""
-        gone = [{"change": "dropped", **asdict(cell)} for cell in self.dropped]
-        return [asdict(cell) for cell in self.cells] + gone
+        """Return JSON values: one object per row, dropped ones last."""
+        cells = [{"kind": _TRAINED, **asdict(cell)} for cell in self.cells]
+        gone = [{"change": "dropped", "kind": _TRAINED, **asdict(cell)} for cell in self.dropped]
+        gone += [{"change": "dropped", **asdict(each)} for each in self.dropped_composites]
+        return cells + [asdict(each) for each in self.composites] + gone
 
 
 def diff_graphs(before: Graph, after: Graph) -> Difference:
@@ -115,11 +165,18 @@ def diff_graphs(before: Graph, after: Graph) -> Difference:
     known = _Known(before)
     ends = {compiled.final for compiled in after.cells}
     passing = _by_state(after)
+    made = {each.key for each in after.composites}
     distinct = {state for compiled in after.cells for state in compiled.states}
     return Difference(
         cells=tuple(known.judge(compiled) for compiled in after.cells),
         dropped=tuple(
             _dropped(compiled, passing) for compiled in before.cells if compiled.final not in ends
+        ),
+        composites=tuple(known.judge_composite(each) for each in after.composites),
+        dropped_composites=tuple(
+            DroppedComposite(each.composite.cell_id, each.composite.kind, each.composite.label)
+            for each in before.composites
+            if each.key not in made
         ),
         epochs=len(distinct),
         shared_epochs=len(distinct & known.through.keys()),
@@ -137,6 +194,21 @@ class _Known:
             self.ends.setdefault(compiled.final, []).append(compiled)
             for recipe in _recipes(compiled):
                 self.images.setdefault(recipe.key, set()).update(_images(compiled))
+        self.composites = {each.key: each.composite.label for each in graph.composites}
+        self.outputs = {key for compiled in graph.cells for key in compiled.score_keys.values()}
+        self.outputs.update(*map(_outputs, graph.composites))
+
+    def judge_composite(self, compiled: CompiledComposite) -> CompositeChange:
+        outputs = _outputs(compiled)
+        return CompositeChange(
+            change="reused" if compiled.key in self.composites else "added",
+            cell_id=compiled.composite.cell_id,
+            kind=compiled.composite.kind,
+            label=compiled.composite.label,
+            outputs=len(outputs),
+            shared_outputs=len(outputs & self.outputs),
+            with_label=self.composites.get(compiled.key),
+        )
 
     def judge(self, compiled: CompiledCell) -> CellChange:
         epochs = len(compiled.states)
@@ -194,6 +266,16 @@ def _namesake(twins: list[CompiledCell], compiled: CompiledCell) -> CompiledCell
 def _new_scores(compiled: CompiledCell, twins: Iterable[CompiledCell]) -> tuple[str, ...]:
     scored = {key for twin in twins for key in twin.score_keys.values()}
     return tuple(part for part, key in compiled.score_keys.items() if key not in scored)
+
+
+def _outputs(compiled: CompiledComposite) -> set[str]:
+    """Return the keys of the stored outputs that a composite combines."""
+    return {
+        key
+        for voice in compiled.voices
+        for part in compiled.image_sets
+        for _, key in voice.stages(part)
+    }
 
 
 def _images(compiled: CompiledCell) -> frozenset[str]:

@@ -37,6 +37,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "later.yaml").write_text(later, encoding="utf-8")
     other = text.replace("seed: 7", "seed: 8").replace("grid: {epochs: [1, 2]}", "")
     (place / "other.yaml").write_text(other, encoding="utf-8")
+    views = "tta: {flips: [identity, horizontal_flip]}\nensembles: {both: {kind: mean}}\n"
+    (place / "views.yaml").write_text(text + views, encoding="utf-8")
     (place / "bad.yaml").write_text(text.replace("[1, 2]", "[1, 0]"), encoding="utf-8")
     return place
 
@@ -64,6 +66,26 @@ def test_diff_prints_what_changes(capsys: pytest.CaptureFixture[str]) -> None:
 def test_diff_says_what_an_added_cell_shares(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["diff", "plan.yaml", "other.yaml"]) == 0
     assert "added    small        0/3  nothing shared" in capsys.readouterr().out
+
+
+def test_diff_tells_views_and_ensembles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["diff", "plan.yaml", "views.yaml"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "small against small: 2 cells reused, 0 continued, 0 added, 0 dropped;",
+        "views and ensembles: 0 reused, 3 added, 0 dropped;",
+        "2 of 2 epochs shared",
+        "",
+        "Change  Cell              Epochs  What",
+        "reused  1 epoch              1/1",
+        "reused  2 epochs             2/2",
+        "added   1 epoch · flips        –  1 of 2 outputs shared",
+        "added   2 epochs · flips       –  1 of 2 outputs shared",
+        "added   both                   –  2 of 2 outputs shared",
+    ]
+    assert main(["diff", "views.yaml", "plan.yaml"]) == 0
+    out = capsys.readouterr().out
+    assert "views and ensembles: 0 reused, 0 added, 3 dropped;" in out
+    assert "dropped  both                   –" in out
 
 
 def test_diff_in_json_is_a_list_of_objects(capsys: pytest.CaptureFixture[str]) -> None:

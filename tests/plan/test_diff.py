@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foodvision.plan.diff import CellChange, Difference, SharedRows, diff_graphs
+from tests.plan.test_composites import compiled as compile_composites
 from tests.plan.test_graph import BASE
 from tests.plan.test_graph import compiled as compile_text
 
@@ -122,6 +123,42 @@ def test_json_is_one_object_per_cell_with_the_dropped_last() -> None:
         ("added", "seed 3"),
         ("dropped", "seed 1"),
     ]
+
+
+VIEWS = """
+tta: {{flips: {views}, shifts: [identity, {{shift: [1, 0]}}]}}
+ensembles:
+  {name}: {{kind: mean, members: {{where: {{model.freeze: backbone}}, tta: flips}}}}
+"""
+
+
+def test_what_is_made_of_cells_shares_the_outputs_that_it_combines() -> None:
+    before = compile_composites(VIEWS.format(views="[identity, horizontal_flip]", name="both"))
+    flips = "[identity, horizontal_flip, vertical_flip]"
+    after = compile_composites(VIEWS.format(views=flips, name="all"), "grid.seed=[1, 2]")
+    difference = diff_graphs(before, after)
+    told = {
+        each.label: (each.change, each.shared_outputs, each.outputs, each.with_label)
+        for each in difference.composites
+        if each.label in ("seed 1 · none · shifts", "seed 1 · none · flips", "all")
+    }
+    assert told == {
+        "seed 1 · none · shifts": ("reused", 4, 4, "seed 1 · none · shifts"),
+        "seed 1 · none · flips": ("added", 4, 6, None),
+        "all": ("added", 8, 12, None),
+    }
+    gone = [each.label for each in difference.dropped_composites]
+    assert {"both", "seed 3 · none · shifts"} < set(gone)
+    rows = difference.to_json()
+    assert {row["kind"] for row in rows} == {"trained", "tta", "mean"}
+    assert difference.count_composites("reused") == 4
+
+
+def test_the_same_ensemble_under_another_name_is_reused() -> None:
+    rest = "ensembles: {{{}: {{kind: mean}}}}\n"
+    one, two = (compile_composites(rest.format(name)) for name in ("first", "second"))
+    (each,) = diff_graphs(one, two).composites
+    assert (each.change, each.label, each.with_label) == ("reused", "second", "first")
 
 
 EPOCHS = st.lists(st.integers(1, 9), min_size=1, max_size=4, unique=True)
