@@ -62,6 +62,7 @@ _MODEL_SIZE = TypeAdapter(ModelSize)
 _TRANSFORM = TypeAdapter(_Transform)
 _PATH = TypeAdapter(str)
 _SHA256 = TypeAdapter(Sha256)
+_BLOCKS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 
 
 class FactsFolder:
@@ -247,7 +248,7 @@ class LibraryFacts:
         def ask() -> dict[str, Any]:
             from foodvision.models.facts import describe
 
-            return describe(
+            found = describe(
                 model.arch,
                 num_classes=classes,
                 freeze=model.freeze,
@@ -257,8 +258,14 @@ class LibraryFacts:
                 dropout=model.dropout,
                 hidden=model.hidden,
             ).to_json()
+            self._folder.ask(_about_blocks(model.arch), lambda: found["blocks"], _BLOCKS)
+            return found
 
         return self._folder.ask(question, ask, _ARCHITECTURE)
+
+    def known_blocks(self, arch: str) -> tuple[str, ...] | None:
+        """Return the names of an architecture's blocks, `None` where nobody asked for them yet."""
+        return self._folder.recall(_about_blocks(arch), _BLOCKS)
 
     def model_size(self, settings: CellSettings, *, classes: int) -> ModelSize:
         """Return how large the model is, block by block."""
@@ -330,6 +337,11 @@ class LibraryFacts:
             "modified": about.st_mtime_ns,
         }
         return self._folder.ask(identity, lambda: file_sha256(path), _SHA256)
+
+
+def _about_blocks(arch: str) -> dict[str, Any]:
+    versions = {package: _version(package) for package in ("torch", "torchvision")}
+    return {"about": "blocks", "arch": arch, **versions}
 
 
 def _share(choice: DataChoice, part: Part, valid: float) -> tuple[tuple[str, Any], ...]:

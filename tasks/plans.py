@@ -8,14 +8,25 @@ from foodvision.models.names import OWN_NETWORKS, architecture_names
 from foodvision.plan.load import load_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from foodvision.plan.load import Judge
     from foodvision.plan.schema import Plan
 
 
-def open_plan(source: Path | str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Plan:
+def open_plan(
+    source: Path | str | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    judge: Callable[[Plan], Judge] | None = None,
+) -> Plan:
     """Load a plan; an architecture that does not exist is a problem like any other.
+
+    Args:
+        source: of the plan.
+        overrides: of its values.
+        judge: what more is known to be wrong with its cells.
 
     Raises:
         PlanProblems: every problem of the plan at once.
@@ -25,4 +36,5 @@ def open_plan(source: Path | str | Mapping[str, Any], overrides: Sequence[str] =
         overrides,
         architectures=architecture_names(),
         own_networks={name: network.smallest for name, network in OWN_NETWORKS.items()},
+        judge=judge,
     )

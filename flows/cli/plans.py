@@ -19,6 +19,7 @@ from foodvision.errors import PlanError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from foodvision.data.datasets import Dataset
     from foodvision.home import Home
     from foodvision.plan.diff import (
         CellChange,
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
         DroppedComposite,
         SharedRows,
     )
+    from foodvision.plan.facts import Part
     from foodvision.plan.problems import Problem
     from foodvision.plan.schema import Plan
 
-_SPLITS = ("train", "test")
+_SPLITS: tuple[Part, ...] = ("train", "test")
 
 
 def register(app: typer.Typer) -> None:
@@ -142,15 +144,20 @@ def validate(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Check a plan: every problem at once, then lint."""
+    """Check a plan: every problem at once, then lint.
+
+    Asks no network and imports no torch; what only these can tell is said to be unchecked.
+    """
     from flows.cli.variables import variable_warnings
     from foodvision.plan.expand import expand
     from foodvision.plan.lint import lint
     from foodvision.plan.problems import PlanProblems
+    from tasks.judging import Judging
     from tasks.plans import open_plan
 
+    judging = Judging(current_home(), fetched=_fetched)
     try:
-        found = open_plan(plan, overrides or ())
+        found = open_plan(plan, overrides or (), judge=judging.judge)
         cells = expand(found)
     except PlanProblems as error:
         _report(plan, error.problems, (), None, as_json=as_json)
@@ -162,27 +169,39 @@ def validate(
     }
     warnings = [
         *variable_warnings(found, cells),
-        *lint(found, cells, _known_images(found, current_home())),
+        *lint(found, cells, _images(judging.datasets)),
     ]
     warnings.sort(key=lambda each: (each.line is None, each.line or 0, each.column or 0))
-    _report(plan, (), warnings, facts, as_json=as_json)
+    _report(plan, (), warnings, facts, unchecked=judging.unchecked, as_json=as_json)
 
 
-def _known_images(plan: Plan, home: Home) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Return the sha256 of every image that is here already, by data set and part."""
+def _fetched(plan: Plan) -> dict[str, Dataset]:
+    """Return the data sets of a plan that are here already, by name."""
+    home = current_home()
     if not home.store.is_dir():
         return {}
     from flows.cli.variables import unset_variables
-    from foodvision.data.selection import select
     from tasks.plan_data import known_data
 
-    images: dict[tuple[str, str], tuple[str, ...]] = {}
-    for name, data in plan.data.items():
-        dataset = None if unset_variables(data.source) else known_data(plan, name, home)
-        if dataset is not None:
-            for part in ("train", "test"):
-                images[name, part] = select(dataset, part).sha256
-    return images
+    found = {
+        name: known_data(plan, name, home)
+        for name, data in plan.data.items()
+        if not unset_variables(data.source)
+    }
+    return {name: dataset for name, dataset in found.items() if dataset is not None}
+
+
+def _images(datasets: Mapping[str, Dataset]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the sha256 of every image, by data set and part."""
+    if not datasets:
+        return {}
+    from foodvision.data.selection import select
+
+    return {
+        (name, part): select(dataset, part).sha256
+        for name, dataset in datasets.items()
+        for part in _SPLITS
+    }
 
 
 def _report(
@@ -191,6 +210,7 @@ def _report(
     warnings: Sequence[Problem],
     facts: dict[str, int] | None,
     *,
+    unchecked: Sequence[str] = (),
     as_json: bool,
 ) -> None:
     if as_json:
@@ -200,13 +220,16 @@ def _report(
             for finding in group
         ]
         tables.print_json(
-            {"plan": str(plan), "is_valid": not problems, **(facts or {})} | {"findings": findings}
+            {"plan": str(plan), "is_valid": not problems, **(facts or {})}
+            | {"findings": findings, "unchecked": list(unchecked)}
         )
         return
     for problem in problems:
         tables.say(str(problem))
     for warning in warnings:
         tables.say(f"warning: {warning}")
+    for sentence in unchecked:
+        tables.say(f"not checked: {sentence}")
     counts = [count(len(problems), "problem")] if problems else []
     if facts:
         counts = [

@@ -18,9 +18,8 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from rapidfuzz import process
 from torch import fx, nn
 from torch.fx.proxy import TraceError
 from torch.nn.modules.batchnorm import _NormBase
@@ -28,7 +27,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from foodvision.errors import ModelError
 from foodvision.models.stock import torchvision
-from foodvision.plan.blocks import leading_blocks
+from foodvision.plan.blocks import count_frozen, leave_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +38,6 @@ _ENOUGH_BLOCKS = 4
 _STEM = "stem"
 _NORMALISATION = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 _RANDOM = (_DropoutNd, torchvision.ops.StochasticDepth)
-_WORDS: Final = ("none", "early", "most", "backbone")
 
 
 class BlockModel:
@@ -66,23 +64,12 @@ class BlockModel:
         self._parts: dict[int, tuple[fx.GraphModule, fx.GraphModule]] = {}
 
     def frozen_count(self, freeze: str | int) -> int:
-        """Return how many leading blocks a setting freezes.
-
-        With n blocks before the head: `none` is 0; `early` the leading third, rounded up;
-        `most` n - 1, all but the last one before the head; `backbone` n. A block's name freezes
-        it and all before it; so does the name of a part that holds several (`features`). A number
-        is a count from the front.
+        """Return how many leading blocks a setting freezes; see `count_frozen`.
 
         Raises:
             ModelError: no such block, or the head would be frozen; the message lists the blocks.
         """
-        body = len(self.blocks) - 1
-        if isinstance(freeze, int) and not isinstance(freeze, bool):
-            return self._check_count(freeze)
-        counts = {"none": 0, **leading_blocks(body)}
-        if freeze in counts:
-            return counts[str(freeze)]
-        return self._check_count(self._count_up_to(str(freeze)))
+        return count_frozen(freeze, self.blocks, arch=self.build.arch)
 
     def split(self, count: int) -> tuple[nn.Module, nn.Module]:
         """Cut behind the leading `count` blocks.
@@ -148,29 +135,8 @@ class BlockModel:
         for piece in self._blocks[block].pieces:
             yield from self.module.get_submodule(piece).named_parameters(prefix=piece)
 
-    def _count_up_to(self, name: str) -> int:
-        last = 0
-        for position, block in enumerate(self.blocks, start=1):
-            if block == name or block.startswith(f"{name}."):
-                last = position
-        if not last:
-            nearest, _, _ = process.extract(name, [*_WORDS, *self.blocks[:-1]], limit=1)[0]
-            raise ModelError(
-                f"model.freeze must be {', '.join(_WORDS)}, a count or a block, got {name!r}. "
-                f"Did you mean {nearest!r}? {self._listing()}"
-            )
-        return last
-
     def _check_count(self, count: int) -> int:
-        if not 0 <= count < len(self.blocks):
-            raise ModelError(
-                f"model.freeze must leave the head trainable: 0 to {len(self.blocks) - 1} leading "
-                f"blocks, got {count}. {self._listing()}"
-            )
-        return count
-
-    def _listing(self) -> str:
-        return f"Blocks of {self.build.arch}: {', '.join(self.blocks)}."
+        return leave_head(count, self.blocks, arch=self.build.arch)
 
     def _cut_once(self, count: int) -> tuple[fx.GraphModule, fx.GraphModule]:
         if count not in self._parts:

@@ -29,6 +29,7 @@ class OwnNetwork:
         width_of: what `hidden` is the width of.
         smallest: width and height in pixels of the smallest images that it can take.
         shape: channels and size of the images that it is usually shown.
+        blocks: their names, in order; the last one is the head.
     """
 
     paper: str
@@ -36,29 +37,105 @@ class OwnNetwork:
     width_of: str
     smallest: int
     shape: tuple[int, int]
+    blocks: tuple[str, ...]
 
 
 OWN_NETWORKS: Mapping[str, OwnNetwork] = MappingProxyType(
     {
         "alexnet_small": OwnNetwork(
-            "Krizhevsky, Sutskever and Hinton, 2012", 1024, "hidden linear layers", 15, (3, 32)
+            "Krizhevsky, Sutskever and Hinton, 2012",
+            1024,
+            "hidden linear layers",
+            15,
+            (3, 32),
+            ("conv1", "conv2", "conv3", "conv4", "conv5", "classifier"),
         ),
         "lenet5": OwnNetwork(
-            "LeCun, Bottou, Bengio and Haffner, 1998", 84, "layer F6", 16, (1, 32)
+            "LeCun, Bottou, Bengio and Haffner, 1998",
+            84,
+            "layer F6",
+            16,
+            (1, 32),
+            ("c1", "c3", "c5", "f6", "output"),
         ),
-        "linear": OwnNetwork("PyTorch courses, FashionMNIST", 10, "first layer", 1, (1, 28)),
-        "mini_googlenet": OwnNetwork("Szegedy et al., 2015", 16, "stem", 4, (3, 32)),
-        "mini_mobilenet": OwnNetwork("Howard et al., 2017", 32, "stem", 1, (3, 32)),
-        "mlp": OwnNetwork("Rumelhart, Hinton and Williams, 1986", 64, "hidden layer", 1, (1, 28)),
+        "linear": OwnNetwork(
+            "PyTorch courses, FashionMNIST", 10, "first layer", 1, (1, 28), ("hidden", "head")
+        ),
+        "mini_googlenet": OwnNetwork(
+            "Szegedy et al., 2015",
+            16,
+            "stem",
+            4,
+            (3, 32),
+            (
+                "stem",
+                "inception_1",
+                "inception_2",
+                "inception_3",
+                "inception_4",
+                "inception_5",
+                "head",
+            ),
+        ),
+        "mini_mobilenet": OwnNetwork(
+            "Howard et al., 2017",
+            32,
+            "stem",
+            1,
+            (3, 32),
+            (
+                "stem",
+                "separable_1",
+                "separable_2",
+                "separable_3",
+                "separable_4",
+                "separable_5",
+                "head",
+            ),
+        ),
+        "mlp": OwnNetwork(
+            "Rumelhart, Hinton and Williams, 1986",
+            64,
+            "hidden layer",
+            1,
+            (1, 28),
+            ("hidden", "head"),
+        ),
         "mlp_bn": OwnNetwork(
-            "Weights & Biases, MNIST; Ioffe and Szegedy, 2015", 256, "hidden layer", 1, (1, 28)
+            "Weights & Biases, MNIST; Ioffe and Szegedy, 2015",
+            256,
+            "hidden layer",
+            1,
+            (1, 28),
+            ("hidden.0", "head"),
         ),
-        "mlp_relu": OwnNetwork("PyTorch courses, FashionMNIST", 10, "hidden layer", 1, (1, 28)),
-        "tiny_vgg": OwnNetwork("Wang et al., 2020", 10, "convolutions", 16, (3, 64)),
+        "mlp_relu": OwnNetwork(
+            "PyTorch courses, FashionMNIST", 10, "hidden layer", 1, (1, 28), ("hidden", "head")
+        ),
+        "tiny_vgg": OwnNetwork(
+            "Wang et al., 2020",
+            10,
+            "convolutions",
+            16,
+            (3, 64),
+            ("conv_block_1", "conv_block_2", "classifier"),
+        ),
         "tiny_vgg_padded": OwnNetwork(
-            "PyTorch courses, FashionMNIST; Wang et al., 2020", 10, "convolutions", 4, (1, 28)
+            "PyTorch courses, FashionMNIST; Wang et al., 2020",
+            10,
+            "convolutions",
+            4,
+            (1, 28),
+            ("conv_block_1", "conv_block_2", "classifier"),
         ),
-        "vgg16_small": OwnNetwork("Simonyan and Zisserman, 2015", 64, "first group", 1, (3, 32)),
+        "vgg16_small": OwnNetwork(
+            "Simonyan and Zisserman, 2015",
+            64,
+            "first group",
+            1,
+            (3, 32),
+            ("conv1", "conv2", "conv3", "conv4", "conv5", "classifier"),
+        ),
     }
 )
 

@@ -458,7 +458,12 @@ def _phase_momenta(phase: Phase) -> StepValues:
     return moved or ((),) * epochs
 
 
-def _check_batch(settings: CellSettings, images: int) -> None:
+def check_batch(settings: CellSettings, images: int) -> None:
+    """Refuse batches that so many training images do not fill.
+
+    Raises:
+        PlanError: `batch_size` or `accumulate` is too large.
+    """
     if settings.batch_size > images:
         raise PlanError(
             f"batch_size must be at most the number of training images, got {settings.batch_size} "
@@ -522,7 +527,7 @@ def _rates_digest(rates: tuple[float, ...]) -> str:
 def _phase(step: PhaseStep, before: Sequence[Phase], facts: Facts) -> Phase:
     settings = facts.fitted(step.settings)
     train = facts.image_set(settings, "train")
-    _check_batch(settings, len(train.images))
+    check_batch(settings, len(train.images))
     transform = facts.transform(settings)
     architecture = facts.architecture(settings, classes=len(train.classes))
     _check_shape(settings, architecture, before)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
@@ -27,13 +27,16 @@ from foodvision.plan.paths import (
 )
 from foodvision.plan.phases import merge_phase, read_phase, start_problem
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
-from foodvision.plan.schema import CROSS_FIELD, CellSettings, Plan
+from foodvision.plan.schema import CROSS_FIELD, CellSettings, Clash, Plan
 from foodvision.plan.sections import read_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from pydantic_core import ErrorDetails
+
+# Says what is wrong with a cell: the paths that do not go together, and why.
+Judge: TypeAlias = "Callable[[CellSettings], Iterable[Clash]]"
 
 MAX_COMBINATIONS = 100_000
 _MAX_CELL_PROBLEMS = 20
@@ -59,6 +62,7 @@ def load_plan(
     folder: Path | None = None,
     architectures: Collection[str] = (),
     own_networks: Mapping[str, int] = MappingProxyType({}),
+    judge: Callable[[Plan], Judge] | None = None,
 ) -> Plan:
     """Read a plan and check all of it.
 
@@ -69,6 +73,8 @@ def load_plan(
         architectures: known names; when given, others are refused.
         own_networks: those of them that are ours, with the smallest images (in pixels) that they
             take; when given, settings that go with one kind of network alone are refused elsewhere.
+        judge: of a plan in which nothing else is wrong, says what more is known to be wrong with
+            its cells, as they are in each of their phases.
 
     Raises:
         PlanProblems: every problem, in the order of the lines.
@@ -82,12 +88,17 @@ def load_plan(
     if document.problems or plan is None:
         raise PlanProblems(_in_order(document.problems))
     start = folder or (source_path.parent if source_path else Path.cwd())
-    return plan.placed(
+    placed = plan.placed(
         folder=start.absolute(),
         source_path=source_path,
         places=document.place,
         order=document.value,
     )
+    if judge is not None:
+        check.judge(placed, judge(placed))
+        if document.problems:
+            raise PlanProblems(_in_order(document.problems))
+    return placed
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
@@ -233,6 +244,13 @@ class _Check:
         self._own_networks = own_networks
         self._raw: dict[str, Any] = dict(document.value)
         self._found: set[tuple[str, str]] = set()
+        self._judge: Judge | None = None
+
+    def judge(self, plan: Plan, judge: Judge) -> None:
+        """Have every cell of a sound plan judged by somebody who knows more."""
+        self._judge = judge
+        axes = read_axes(plan.sections(), self._report)
+        self._check_drafts(drafts(plan.base.model_dump(mode="json"), axes))
 
     def run(self) -> Plan | None:
         """Return the plan where nothing is wrong with it."""
@@ -348,7 +366,10 @@ class _Check:
             message = f"must lead into a mapping, {found}: write it as a mapping in base"
             self._report(layer.choice.where, message)
         try:
-            return CellSettings.model_validate(draft.settings)
+            settings = CellSettings.model_validate(draft.settings)
+            for paths, message in self._judge(settings) if self._judge else ():
+                self._report(self._latest(paths, draft, ()), message)
+            return settings
         except ValidationError as error:
             details = error.errors(include_url=False)
             self._report_details(details, CellSettings, draft.settings, draft)

@@ -52,6 +52,15 @@ def rate_groups(model: ModelSettings, architecture: Architecture) -> tuple[RateG
     )
 
 
+def check_rate_blocks(model: ModelSettings, blocks: Sequence[str]) -> None:
+    """Refuse names in `lr_scale` that no block has.
+
+    Raises:
+        PlanError: there is one.
+    """
+    _factors(model, blocks)
+
+
 def _factors(model: ModelSettings, blocks: Sequence[str]) -> list[float]:
     scale = model.lr_scale
     if scale is None:

@@ -72,6 +72,7 @@ def learning_rates(
         PlanError: the schedule does not fit into so many steps, or grows beyond all numbers.
     """
     course = Course(lr=float(lr), steps_per_epoch=steps_per_epoch, epochs=epochs)
+    check_steps(schedule, course.steps, epochs=epochs)
     form = _CLOSED_FORMS[schedule.kind]
     try:
         rates = tuple(form(schedule, course, epoch) for epoch in range(epochs))
@@ -81,6 +82,30 @@ def learning_rates(
             f"grow beyond all of them within {epochs} epochs. Make gamma smaller."
         ) from error
     return rates if schedule.warmup is None else _warmed_up(rates, schedule.warmup, course)
+
+
+def check_steps(schedule: Schedule, steps: int, *, epochs: int) -> None:
+    """Refuse a schedule that does not fit into so many steps.
+
+    Args:
+        schedule: of the training, or of its phase.
+        steps: of the same, in all.
+        epochs: that they are cut into.
+
+    Raises:
+        PlanError: a warm-up that does not end, or a cycle that has no step to rise in.
+    """
+    length = schedule.warmup.steps if schedule.warmup else None
+    if length is not None and length > steps:
+        raise PlanError(
+            f"schedule.warmup.steps must be at most the steps of the training, got {length} for "
+            f"{epochs} epochs of {steps // epochs} steps. Make the warm-up shorter."
+        )
+    if schedule.kind == "one_cycle" and schedule.pct_start * steps <= 1:
+        raise PlanError(
+            "schedule: one_cycle must have more than one step to rise in, got a share of "
+            f"{schedule.pct_start:g} of {steps} steps. Train longer, or raise pct_start."
+        )
 
 
 def momenta(schedule: Schedule, *, steps_per_epoch: int, epochs: int) -> StepValues:
@@ -97,6 +122,7 @@ def momenta(schedule: Schedule, *, steps_per_epoch: int, epochs: int) -> StepVal
     if schedule.kind != "one_cycle" or not schedule.cycle_momentum:
         return ()
     course = Course(lr=0.0, steps_per_epoch=steps_per_epoch, epochs=epochs)
+    check_steps(schedule, course.steps, epochs=epochs)
     low, high = schedule.base_momentum, schedule.max_momentum
     return tuple(
         _up_and_down(schedule, course, epoch, begin=high, middle=low, end=high)
@@ -142,11 +168,6 @@ def batch_sizes(images: int, batch_size: int) -> tuple[int, ...]:
 def _warmed_up(rates: StepValues, warmup: WarmupSettings, course: Course) -> StepValues:
     """Scale the first rates by what rises from `start_factor` to 1 (torch's LinearLR)."""
     length = warmup.steps or (warmup.epochs or 0) * course.steps_per_epoch
-    if length > course.steps:
-        raise PlanError(
-            f"schedule.warmup.steps must be at most the steps of the training, got {length} for "
-            f"{course.epochs} epochs of {course.steps_per_epoch} steps. Make the warm-up shorter."
-        )
 
     def scaled(rate: float, step: int) -> float:
         if step >= length:
@@ -230,11 +251,6 @@ def _up_and_down(
 ) -> tuple[float, ...]:
     """Go from `begin` to `middle` in the first part of the steps, then to `end`."""
     turn = settings.pct_start * course.steps - 1
-    if turn <= 0:
-        raise PlanError(
-            "schedule: one_cycle must have more than one step to rise in, got a share of "
-            f"{settings.pct_start:g} of {course.steps} steps. Train longer, or raise pct_start."
-        )
     between = _half_cosine if settings.anneal == "cos" else _straight
     first = epoch * course.steps_per_epoch
     return tuple(

@@ -116,6 +116,62 @@ def test_bad_input_exits_with_two(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        pytest.param(
+            "base.model.freeze=conv_block_9",
+            "base.model.freeze: model.freeze must be none, early, most, backbone, a count or a "
+            "block, got 'conv_block_9'. Did you mean 'conv_block_1'?",
+            id="block of a network of ours",
+        ),
+        pytest.param(
+            "grid.model.lr_scale=[{none: 1}, {some: {conv_block_1: 0.1, layer9: 0.2}}]",
+            "grid.model.lr_scale[1].some: model.lr_scale must name blocks of tiny_vgg",
+            id="rate of a block",
+        ),
+        pytest.param(
+            "base.schedule={kind: constant, warmup: {steps: 1000}}",
+            "grid.epochs[1]: schedule.warmup.steps must be at most the steps of the "
+            "training, got 1000 for 2 epochs of 3 steps",
+            id="warm-up",
+        ),
+        pytest.param(
+            "base.batch_size=1000",
+            "base.batch_size: batch_size must be at most the number of training images",
+            id="batch",
+        ),
+        pytest.param(
+            "base.phases=[{epochs: 1}, {epochs: 1, model.freeze: layer9}]",
+            "base.phases[1].model.freeze: model.freeze must be none",
+            id="block in a phase",
+        ),
+    ],
+)
+def test_validate_refuses_what_the_images_and_the_blocks_say(
+    override: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extra = ["--set", "grid={}", "--set", "base.epochs=null"] if "phases" in override else []
+    assert main(["validate", "plan.yaml", *extra, "--set", override]) == 2
+    assert message in capsys.readouterr().out
+
+
+def test_validate_says_what_it_could_not_check_and_checks_it_once_it_is_known(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arch = ["--set", "base.model={arch: squeezenet1_1, freeze: FREEZE}"]
+    named, known = ([each.replace("FREEZE", word) for each in arch] for word in ("fire9", "most"))
+    assert main(["validate", "plan.yaml", *named]) == 0
+    assert "not checked: the blocks of squeezenet1_1" in capsys.readouterr().out
+    assert main(["explain", "plan.yaml", *known]) == 0
+    capsys.readouterr()
+    assert main(["validate", "plan.yaml", *named]) == 2
+    assert "model.freeze must be none" in capsys.readouterr().out
+    warmed = ["--set", "base.schedule={kind: constant, warmup: {steps: 1000}}"]
+    assert main(["validate", "plan.yaml", *warmed, "--home", "elsewhere"]) == 0
+    assert "not checked: photos has not been fetched yet" in capsys.readouterr().out
+
+
 def test_diff_never_imports_torch(place: Path) -> None:
     code = (
         "import sys; from flows.cli import main; main(['diff', 'plan.yaml', 'later.yaml']); "

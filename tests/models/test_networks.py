@@ -184,6 +184,7 @@ def test_the_table_in_the_language_reference_is_true() -> None:
     for name, about in OWN_NETWORKS.items():
         size = measure_model(usual_outline(name))
         blocks = ", ".join(f"`{block.name}`" for block in size.blocks)
+        assert about.blocks == tuple(block.name for block in size.blocks)
         count = sum(block.params for block in size.blocks)
         channels, side = about.shape
         found[name] = (
