@@ -90,6 +90,8 @@ class RunOutcome:
         counted: work that was done.
         is_bound: whether `predicted` is at most that much, because stop rules decided.
         hits: number of stages found in the store.
+        found: number of missing stages that another run made in the meantime.
+        waited_seconds: that workers waited for other runs, one after the other.
         predicted_seconds: that the missing stages were expected to take, one after the other, from
             what earlier runs measured here; `None`: not of all of them was something known.
         stage_seconds: that they took.
@@ -110,6 +112,8 @@ class RunOutcome:
     counted: Tally
     is_bound: bool
     hits: int
+    found: int
+    waited_seconds: float
     predicted_seconds: float | None
     stage_seconds: float
     wall_seconds: float
@@ -244,6 +248,8 @@ class Run:
             counted=self.ledger.counted,
             is_bound=first.is_bound,
             hits=len(first.hits),
+            found=len(self.ledger.found),
+            waited_seconds=self.ledger.waited_seconds,
             predicted_seconds=self._predicted_seconds,
             stage_seconds=self.ledger.seconds,
             wall_seconds=time.perf_counter() - self._started,

@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from foodvision.errors import StoreError
@@ -42,7 +42,7 @@ from foodvision.leases import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -127,9 +127,17 @@ class Writer:
 
 @dataclass(frozen=True)
 class Store:
-    """The directory of finished stages."""
+    """The directory of finished stages.
+
+    Attributes:
+        root: of the directory.
+        wait: takes a lock that another process holds, as soon as it lets go.
+    """
 
     root: Path
+    wait: Callable[[BaseFileLock], object] = field(
+        default=BaseFileLock.acquire, repr=False, compare=False
+    )
 
     def path(self, kind: str, key: str) -> Path:
         """Return where the entry lies, or would lie."""
@@ -240,8 +248,15 @@ class Store:
         """Hold the lock `name` among processes; it dies with its process."""
         folder = self.root / _LOCKS
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        held = FileLock(folder / f"{name}.lock")
+        try:
+            held.acquire(blocking=False)
+        except Timeout:
+            self.wait(held)
+        try:
             yield
+        finally:
+            held.release()
 
     def alias(self, kind: str, key: str, *, target: str) -> None:
         """Let `key` name the entry of `target` too (a state inside a longer span)."""

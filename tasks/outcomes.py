@@ -63,6 +63,8 @@ class Attempt:
         details: what a developer wants to see of the failure.
         inexact: operators that ran without a deterministic version: equal keys then give equal
             results within a tolerance only.
+        is_found: another run had made its stage when its turn came.
+        waited_seconds: for other processes; not among `seconds`.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -73,6 +75,8 @@ class Attempt:
     lacks_memory: bool = False
     details: str | None = None
     inexact: tuple[str, ...] = ()
+    is_found: bool = False
+    waited_seconds: float = 0.0
 
 
 Doer = Callable[[Job], Attempt]
@@ -90,17 +94,22 @@ def attempt(job: Job, site: Site) -> Attempt:
     except Exception as problem:
         error = f"{type(problem).__name__}: {problem}"
         details = traceback.format_exc()
+    seconds = time.perf_counter() - started
     if lacks_memory:
         site.release_memory()
+    is_found, waited = site.is_found, site.waited_seconds
+    site.is_found, site.waited_seconds = False, 0.0
     return Attempt(
         tally=tally,
-        seconds=time.perf_counter() - started,
+        seconds=max(seconds - waited, 0.0),
         device=str(site.device),
         peak_memory_bytes=peak_memory_bytes(),
         error=error,
         lacks_memory=lacks_memory,
         details=details,
         inexact=_take_inexact(site),
+        is_found=is_found,
+        waited_seconds=waited,
     )
 
 
@@ -121,6 +130,8 @@ class Ledger:
         finished: keys of the jobs that succeeded.
         shortages: keys of the failed jobs whose device has too little memory.
         measured: counted work and seconds of each job that succeeded, by key.
+        found: keys of the jobs whose stage another run had made when their turn came.
+        waited_seconds: that jobs waited for other processes, together.
     """
 
     journal: Journal
@@ -129,6 +140,8 @@ class Ledger:
     finished: set[str] = field(default_factory=set)
     shortages: set[str] = field(default_factory=set)
     measured: dict[str, tuple[Tally, float]] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)
+    waited_seconds: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def attempt(self, job: Job, do: Doer) -> None:
@@ -182,8 +195,15 @@ class Ledger:
                 self.failures[job.key] = tried.error
             if tried.lacks_memory:
                 self.shortages.add(job.key)
+            if tried.is_found:
+                self.found.add(job.key)
+            self.waited_seconds += tried.waited_seconds
         if tried.error is not None:
             logger.error("%s failed: %s", job.label, tried.error)
+        if tried.is_found:
+            logger.info(
+                "%s: another run did it; waited for it: %.1f s", job.label, tried.waited_seconds
+            )
         if tried.inexact:
             logger.warning(
                 "%s: %s has no deterministic version on %s, so that its results are equal to those "
@@ -205,6 +225,8 @@ class Ledger:
             error=tried.error,
             traceback=tried.details,
             inexact=list(tried.inexact),
+            is_found=tried.is_found,
+            waited_seconds=tried.waited_seconds,
             cells=list(job.cells),
         )
 

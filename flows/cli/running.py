@@ -14,9 +14,12 @@ from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import print_work
 from flows.cli.results import judge, leaderboard_columns, print_leaderboard, say_diverged
+from flows.cli.tables import count
 
 if TYPE_CHECKING:
     from flows.run import RunOutcome
+
+_TELLING_SECONDS = 0.05
 
 
 def register(app: typer.Typer) -> None:
@@ -122,4 +125,20 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     tables.say(
         f"{outcome.plan_name}: {outcome.cells_in_words} in {outcome.wall_seconds:.1f} s; "
         f"{outcome.hits} stages were in the store"
+        f"{others_words(outcome.found, waited_seconds=outcome.waited_seconds)}"
     )
+
+
+def others_words(found: int, *, waited_seconds: float) -> str:
+    """Say what other runs did of a run's work, and how long it waited for them.
+
+    Args:
+        found: missing stages that another run made in the meantime.
+        waited_seconds: that workers waited, one after the other.
+    """
+    parts = []
+    if found:
+        parts.append(f"another run did {count(found, 'stage')} of it meanwhile")
+    if waited_seconds >= _TELLING_SECONDS:
+        parts.append(f"{tables.seconds(waited_seconds)} s of waiting for other runs")
+    return "".join(f"; {part}" for part in parts)

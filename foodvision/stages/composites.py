@@ -61,8 +61,8 @@ def combine_members(job: CompositeJob, site: Site) -> Tally:
         TrainingError: fewer than two candidates did not diverge.
     """
     compiled = job.compiled
-    if site.store.has("composite", compiled.key):  # another run was faster
-        return Tally()
+    if site.store.has("composite", compiled.key):
+        return site.found()
     answers = _choose(compiled, [_answer(n, v, site) for n, v in enumerate(compiled.voices)])
     weights = _weights(compiled, answers)
     combined = {

@@ -68,6 +68,8 @@ def compute_rows(job: RowsJob, site: Site, *, transform: Mapping[str, Any], clas
         )
     finally:
         bar.close()
+    if job.missing and not computed:
+        return site.found()
     return Tally(
         prefix_images=computed if job.recipe.kind == "features" else 0,
         decoded_images=reader.decoded,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
+from filelock import Timeout
 
 from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
@@ -17,6 +19,7 @@ from foodvision.errors import DataError
 from foodvision.memory import keep_freed_memory
 from foodvision.models.build import apply_freeze, build_model, reset_head
 from foodvision.models.weights import find_weights
+from foodvision.plan.work import Tally
 from foodvision.progress import SILENT, Progress
 from foodvision.train.determinism import deterministic
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from filelock import BaseFileLock
     from torch import Tensor
 
     from foodvision.data.loaders import HeldRows
@@ -50,6 +54,8 @@ class Site:
         device: where modules run.
         progress: whoever watches.
         inexact: names of operators that ran without a deterministic version.
+        is_found: the stage at hand was made by another run when its turn came.
+        waited_seconds: for other processes, since whoever counts them took them.
     """
 
     store: Store
@@ -58,12 +64,31 @@ class Site:
     device: torch.device
     progress: Progress = SILENT
     inexact: dict[str, None] = field(default_factory=dict)
+    is_found: bool = False
+    waited_seconds: float = 0.0
     _datasets: dict[str, Dataset] = field(default_factory=dict, repr=False)
     _selections: dict[ImageSet, Selection] = field(default_factory=dict, repr=False)
     _held: dict[tuple[str, str], HeldRows] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         keep_freed_memory()
+        self.store = replace(self.store, wait=self._wait)
+
+    def found(self) -> Tally:
+        """Note that another run has made the stage at hand; return the work that it leaves."""
+        self.is_found = True
+        return Tally()
+
+    def _wait(self, lock: BaseFileLock) -> None:
+        """Wait for another process that is at what is wanted here; tell whoever watches."""
+        bar = self.progress.begin("waiting for another run", total=None, unit="seconds")
+        began = time.monotonic()
+        try:
+            while not _taken(lock, seconds=1):
+                bar.advance(1)
+        finally:
+            bar.close()
+            self.waited_seconds += time.monotonic() - began
 
     @contextmanager
     def exact(self, threads: int) -> Iterator[None]:
@@ -140,6 +165,14 @@ class Site:
             for sha256, row in zip(selection.sha256, selection.rows, strict=True):
                 places.setdefault(sha256, (dataset, int(row)))
         return places
+
+
+def _taken(lock: BaseFileLock, *, seconds: float) -> bool:
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True
 
 
 class ModelBench:

@@ -155,8 +155,10 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         is_new = not site.store.has("train", span.key)  # another run may have been faster
         judges = _Judges(job, site.store)
         wanted = _missing_scores(job, site.store, is_new=is_new)
-        if judges.are_over_already or not (is_new or wanted):
+        if judges.are_over_already:
             return Tally()
+        if not (is_new or wanted):
+            return site.found()
         model = site.models.trainable(phase)
         through = live_prefix(model, phase, live=live)
         scores = [_open_scores(phase, images, site, through) for images in wanted]
@@ -229,7 +231,7 @@ def score_states(job: ScoreJob, site: Site, *, live: bool = False) -> Tally:
     phase = job.phase
     with site.exact(phase.settings.threads), site.store.lock(f"train-{job.key}"):
         if _has_scores(site.store, job.score_key, job.epochs):
-            return Tally()  # another run was faster
+            return site.found()
         model = site.models.initial(phase)
         suffix = model.suffix(phase.prefix_count)
         through = live_prefix(model, phase, live=live)
