@@ -6,9 +6,12 @@ it draws itself.
 
 from __future__ import annotations
 
+import re
+
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 _CUT = "…"
+_WORDS = re.compile(r"(\s*)(\S+)")
 
 
 def width(text: str) -> int:
@@ -42,7 +45,7 @@ def wrap(text: str, columns: int, *, indent: str = "", hanging: str = "") -> lis
     """Break a text into lines, between words where that is possible.
 
     Args:
-        text: blanks in it count as one.
+        text: blanks between words stay, but for those where a line ends.
         columns: that a line may take.
         indent: what the first line begins with.
         hanging: what the later ones begin with.
@@ -53,13 +56,16 @@ def wrap(text: str, columns: int, *, indent: str = "", hanging: str = "") -> lis
     room = max(columns - max(width(indent), width(hanging)), 2)
     lines = [indent]
     free = columns - width(indent)
-    gap = ""
-    for piece in (piece for word in text.split() for piece in chop_cells(word, room)):
-        if gap and width(gap + piece) > free:
-            lines.append(hanging)
-            free = columns - width(hanging)
-            gap = ""
-        lines[-1] += gap + piece
-        free -= width(gap + piece)
-        gap = " "
+    is_begun = False
+    for gap, word in _WORDS.findall(text):
+        for number, piece in enumerate(chop_cells(word, room)):
+            before = "" if number else gap or " "
+            if is_begun and (number or width(before + piece) > free):
+                lines.append(hanging)
+                free = columns - width(hanging)
+                is_begun = False
+            added = before + piece if is_begun else piece
+            lines[-1] += added
+            free -= width(added)
+            is_begun = True
     return lines

@@ -40,21 +40,22 @@ def count_frozen(freeze: str | int, blocks: Sequence[str], *, arch: str) -> int:
     Raises:
         ModelError: no such block, or the head would be frozen; the message lists the blocks.
     """
-    if isinstance(freeze, int):
+    if isinstance(freeze, int) and not isinstance(freeze, bool):
         return leave_head(freeze, blocks, arch=arch)
     counts = {_NONE: 0, **leading_blocks(len(blocks) - 1)}
-    if freeze in counts:
-        return counts[freeze]
+    name = str(freeze)
+    if name in counts:
+        return counts[name]
     inside = [
         position
         for position, block in enumerate(blocks, start=1)
-        if block == freeze or block.startswith(f"{freeze}.")
+        if block == name or block.startswith(f"{name}.")
     ]
     if not inside:
-        near = nearest(freeze, [*FREEZE_WORDS, *blocks[:-1]])
+        near = nearest(name, [*FREEZE_WORDS, *blocks[:-1]])
         hint = f" Did you mean {near!r}?" if near else ""
         raise ModelError(
-            f"model.freeze must be {', '.join(FREEZE_WORDS)}, a count or a block, got {freeze!r}."
+            f"model.freeze must be {', '.join(FREEZE_WORDS)}, a count or a block, got {name!r}."
             f"{hint} {_listing(blocks, arch)}"
         )
     return leave_head(inside[-1], blocks, arch=arch)

@@ -1,7 +1,7 @@
 -- question: Which axis mattered most?
 -- grain: one row per plan and axis with several values, the axis with the widest spread first
 -- spread: best minus worst mean test accuracy among the values of the axis; null: one has any
--- without_result: values that no completed cell has, because theirs failed or diverged
+-- without_result: values that no completed cell has, because theirs failed or diverged; empty: none
 select
     plan_name as plan,
     axis,
@@ -10,7 +10,7 @@ select
     round(max(test_accuracy_mean), 4) as best_accuracy,
     min_by(value, test_accuracy_mean) as worst,
     round(min(test_accuracy_mean), 4) as worst_accuracy,
-    string_agg(value, ', ' order by value) filter (where cells = 0) as without_result
+    coalesce(string_agg(value, ', ' order by value) filter (where cells = 0), '') as without_result
 from axis_effects
 group by plan_name, axis
 having count(*) > 1
