@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from foodvision.errors import WarehouseError
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.load import load_plan
 from warehouse.ranking import rank
-from warehouse.reading import latest_plan
+from warehouse.reading import latest_plan, other_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +41,27 @@ def ran_plan(home: Home, name: str | None = None) -> Plan | None:
 def told_status(row: Mapping[str, Any]) -> str:
     """Return the status of a row of the leaderboard as pictures tell it: it may be `collapsed`."""
     return "collapsed" if row.get("is_collapsed") and row["rank"] else str(row["status"])
+
+
+def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
+    """Say where results of a plan are that has none as it stands: it ran with other settings.
+
+    Returns:
+        A sentence with a blank before it; empty where there are none.
+    """
+    ids = [row.cell_id for row in (*cells, *composites(plan, cells))]
+    try:
+        found = other_settings(home.warehouse, plan.name, ids)
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+    if not found:
+        return ""
+    latest = found[0]
+    words = f" {plan.name} has {latest.cells:,} results of {latest.started_at:%Y-%m-%d}, with"
+    flags = [f"--set {shlex.quote(each)}" for each in json.loads(latest.set_json or "[]")]
+    if not flags:
+        return f"{words} the settings that it had then: name it by its name, {plan.name}."
+    return f"{words} {' '.join(flags)}: add the same here."
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:

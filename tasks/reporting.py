@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from foodvision.errors import WarehouseError
 from foodvision.files import holds, write_json
 from foodvision.hashing import digest
+from foodvision.plan.expand import expand
 from foodvision.report.html.rendering import look_digest, write_report
+from tasks.ranking import other_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,6 +67,7 @@ class Reporter:
             raise WarehouseError(
                 f"A report shows what runs found, and no cell of the plan {self.plan.name} has run "
                 "here yet. Run it: `foodvision run PLAN`."
+                + other_results(self.plan, expand(self.plan), self.home)
             )
         from tasks.report_contents import Gatherer
 

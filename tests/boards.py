@@ -25,7 +25,7 @@ from tasks.plan_data import fetch_data
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
@@ -49,6 +49,7 @@ class Board:
         run_id: of the run that found it all.
         started: when it began.
         torch: version that it says it had.
+        overrides: that it says it was started with.
     """
 
     plan: Plan
@@ -60,6 +61,7 @@ class Board:
     run_id: str = "run-1"
     started: datetime = START
     torch: str = "2.14.1"
+    overrides: Sequence[str] = ()
 
     def load(self) -> list[Cell]:
         """Write everything; return the cells."""
@@ -95,6 +97,7 @@ class Board:
                 "cells_failed": list(self.statuses.values()).count("failed"),
                 "predicted_json": json.dumps(work),
                 "counted_json": json.dumps(work),
+                "set_json": json.dumps(list(self.overrides)),
                 "wall_seconds": 300.0,
                 "device": "cpu",
                 "environment_json": json.dumps(

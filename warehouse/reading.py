@@ -222,6 +222,15 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class OtherSettings:
+    """A version of a plan that has results: overrides and time of its latest run, and its rows."""
+
+    set_json: str | None
+    started_at: datetime
+    cells: int
+
+
+@dataclass(frozen=True)
 class Relation:
     """A table or view: its name, what it says about itself, and the comment of each column."""
 
@@ -293,6 +302,7 @@ _Record = TypeVar(
     Run,
     RunDetails,
     PlannedRun,
+    OtherSettings,
     Certificate,
 )
 
@@ -351,6 +361,12 @@ def runs(path: Path, *, plan_name: str | None = None) -> list[Run]:
 def runs_as_planned(path: Path) -> list[PlannedRun]:
     """Return every run with its plan and its environment, the latest first."""
     return _read(path, "runs_as_planned", PlannedRun, {})
+
+
+def other_settings(path: Path, plan_name: str, cell_ids: Sequence[str]) -> list[OtherSettings]:
+    """Return the versions of a plan that have results, but none of these cells; latest first."""
+    params = {"plan_name": plan_name, "cell_ids": list(cell_ids)}
+    return _read(path, "other_settings", OtherSettings, params)
 
 
 def results_of_run(path: Path, run_id: str) -> list[dict[str, Any]]:

@@ -133,6 +133,8 @@ def rank(
     if plan is None:
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
     print_leaderboard(rows, columns, judged)
+    if plan is not None and not any(row["rank"] for row in rows):
+        _say_other_results(find_plan(plan, overrides or ()))
     for row in rows:
         if row["status"] not in (_FINISHED, _DIVERGED):
             tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
@@ -153,7 +155,7 @@ def best(
 
     found = find_plan(plan, overrides or ())
     leaderboard = leaderboard_of(found)
-    row = _winner(leaderboard)
+    row = _winner(found, leaderboard)
     details = _details(row["result_key"])
     images = len(details.predictions)
     low, high = wilson_interval(row["test_accuracy"], images)
@@ -442,14 +444,27 @@ def _is_path(plan: str) -> bool:
     return plan.endswith((".yaml", ".yml")) or "/" in plan
 
 
-def _winner(leaderboard: Sequence[Row]) -> Row:
+def _winner(plan: Plan, leaderboard: Sequence[Row]) -> Row:
     found = [row for row in leaderboard if row["rank"] is not None]
     if not found:
         raise WarehouseError(
             "The best model is the first of the ranked ones, and no cell has completed yet. "
-            "Run a plan: `foodvision run PLAN`."
+            f"Run a plan: `foodvision run PLAN`.{_other_results(plan)}"
         )
     return found[0]
+
+
+def _say_other_results(plan: Plan) -> None:
+    if hint := _other_results(plan).strip():
+        tables.say_wrapped(hint)
+
+
+def _other_results(plan: Plan) -> str:
+    """Say where results of a plan are that has none as it stands."""
+    from foodvision.plan.expand import expand
+    from tasks.ranking import other_results
+
+    return other_results(plan, expand(plan), current_home())
 
 
 def best_results(plan: str) -> set[str]:
@@ -458,7 +473,8 @@ def best_results(plan: str) -> set[str]:
 
 
 def _best_model(plan: str | None) -> Path:
-    row = _winner(leaderboard_of(find_plan(plan, ())))
+    found = find_plan(plan, ())
+    row = _winner(found, leaderboard_of(found))
     if not row["model_path"]:
         raise WarehouseError(
             f"{row['label']} is the best model, but was not saved. Run its plan with "

@@ -619,6 +619,34 @@ def equal_cells(folder: Path) -> None:
     make_board(Home(folder / "home"), PLAN, lambda _: 0.9)
 
 
+def _told(capsys: pytest.CaptureFixture[str]) -> str:
+    told = capsys.readouterr()
+    return " ".join((told.out + told.err).split())
+
+
+def test_where_there_is_no_result_those_with_other_settings_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = ["base.seed=8", "name=small"]
+    make_board(Home(folder / "home"), PLAN, lambda _: 0.9, overrides=overrides)
+    for command, code in (("rank", 0), ("best", 2), ("report", 2)):
+        assert main([command, "plan.yaml", "--set", "base.seed=9"]) == code
+        words = "with --set base.seed=8 --set name=small: add the same here."
+        assert f"small has 2 results of 2026-03-01, {words}" in _told(capsys)
+    assert main(["rank", "plan.yaml"]) == 0
+    assert "has 2 results" not in _told(capsys)
+
+
+@pytest.mark.usefixtures("equal_cells")
+def test_results_of_an_edited_plan_are_found_by_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["rank", "plan.yaml", "--set", "base.seed=9"]) == 0
+    assert "the settings that it had then: name it by its name, small." in _told(capsys)
+    assert main(["rank", "small"]) == 0
+    assert "has 2 results" not in _told(capsys)
+
+
 @pytest.mark.usefixtures("equal_cells")
 def test_rank_marks_ties(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rank", "plan.yaml"]) == 0
