@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from foodvision.plan.expand import SEPARATOR
 from foodvision.plan.footprint import Footprint, footprint, output_bytes, state_bytes
 from foodvision.plan.keeping import Keeping, keepings
+from foodvision.plan.views import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,7 +123,7 @@ def explain(
         hits=len(work.hits),
         stages=tuple(
             replace(stage, seconds=expected.get(stage.key))
-            for stage in _told_apart(stages, waiting)
+            for stage in _told_apart(stages, _labels(graph, work, waiting))
         ),
         work={name: {"alone": naive[name], "run": predicted[name]} for name in naive},
         kept=keepings(graph, work),
@@ -131,14 +132,45 @@ def explain(
     )
 
 
+def _labels(
+    graph: Graph, work: Work, waiting: Mapping[str, Sequence[Cell]]
+) -> dict[str, list[str]]:
+    """Return the labels of the cells that each missing stage is about, by its key."""
+    found = {key: [cell.label for cell in cells] for key, cells in waiting.items()}
+    for job in work.views:
+        found[job.key] = [job.score.compiled.cell.label]
+    for measured in work.measuring:
+        found[measured.key] = [
+            each.cell.label for each in graph.cells if each.latency == measured.stage
+        ]
+    asking: dict[str, dict[str, None]] = {}
+    for compiled in graph.cells:
+        for phase in compiled.chain.phases:
+            for recipe in (phase.recipe, phase.recipe.pixels):
+                if recipe is not None:
+                    asking.setdefault(recipe.key, {})[compiled.cell.label] = None
+    for composite in graph.composites:
+        for view in composite.view_scores():
+            asking.setdefault(view.recipe.key, {})[view.compiled.cell.label] = None
+    return found | {job.recipe.key: list(asking.get(job.recipe.key, ())) for job in work.rows}
+
+
 def _told_apart(
-    stages: Sequence[StageLine], waiting: Mapping[str, Sequence[Cell]]
+    stages: Sequence[StageLine], labels: Mapping[str, Sequence[str]]
 ) -> Iterable[StageLine]:
-    """Add to lines that read alike what their cells' labels tell them apart by."""
+    """Add to lines that read alike what their cells' labels tell them apart by, else their keys."""
+    told = list(_with_own_parts(stages, labels))
+    counts = Counter((stage.kind, stage.what) for stage in told)
+    for stage in told:
+        is_alike = counts[stage.kind, stage.what] > 1
+        yield replace(stage, what=f"{stage.what}, {stage.key[:8]}") if is_alike else stage
+
+
+def _with_own_parts(
+    stages: Sequence[StageLine], labels: Mapping[str, Sequence[str]]
+) -> Iterable[StageLine]:
     counts = Counter((stage.kind, stage.what) for stage in stages)
-    parts = {
-        stage.key: _common(cell.label for cell in waiting.get(stage.key, ())) for stage in stages
-    }
+    parts = {stage.key: _common(labels.get(stage.key, ())) for stage in stages}
     everywhere: dict[tuple[str, str], set[str]] = {}
     for stage in stages:
         about = (stage.kind, stage.what)
@@ -158,6 +190,8 @@ def _common(labels: Iterable[str]) -> list[str]:
 def _rows_line(job: RowsJob) -> StageLine:
     settings = job.recipe.settings
     what = f"{settings['size']} px" if job.recipe.kind == "pixels" else settings["model"]["arch"]
+    if settings.get("view"):
+        what += f", {View.from_json(settings['view']).text}"
     return StageLine(
         kind=job.recipe.kind,
         key=job.recipe.key,

@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from foodvision.plan.composites import composites
+from foodvision.plan.expand import expand
 from foodvision.plan.explain import explain
+from foodvision.plan.graph import Graph, compile_cells
 from foodvision.plan.load import load_plan
 from foodvision.plan.work import plan_work
-from tests.plan.test_graph import BASE, FakeStore, compiled, grid
+from tests.plan.test_graph import BASE, FakeFacts, FakeStore, compiled, grid
 
 if TYPE_CHECKING:
     from foodvision.plan.keeping import Keeping
+
+
+def _compiled_with_views(text: str) -> Graph:
+    plan = load_plan(text)
+    cells = expand(plan)
+    return compile_cells(cells, FakeFacts(), composites(plan, cells))
 
 
 def _said(text: str, store: FakeStore | None = None) -> list[tuple[str, str, int]]:
@@ -53,6 +62,33 @@ def test_trainings_that_read_alike_are_told_apart_by_their_labels() -> None:
         "net, twenty, epochs 6-10, adam",
     ]
     assert len({what for _, what, _ in said}) == len(said)
+
+
+@pytest.mark.parametrize(
+    ("rest", "kind", "what"),
+    [
+        pytest.param(
+            "seeds: 2\n",
+            "view",
+            "net on ten, test, horizontal flip, sgd, seed 43",
+            id="views of seeds and optimisers",
+        ),
+        pytest.param("", "features", "net, horizontal flip", id="rows in a view"),
+    ],
+)
+def test_views_and_their_rows_are_told_apart(rest: str, kind: str, what: str) -> None:
+    text = grid("  optimizer: {adam: {kind: adam, lr: 0.001}, sgd: {kind: sgd, lr: 0.1}}\n")
+    graph = _compiled_with_views(f"{text}{rest}tta: [identity, horizontal_flip, vertical_flip]\n")
+    found = explain("small", graph, plan_work(graph, FakeStore()))
+    said = [(stage.kind, stage.what) for stage in found.stages]
+    assert (kind, what) in said
+    assert len(set(said)) == len(said)
+
+
+def test_rows_of_weights_from_different_seeds_are_told_apart() -> None:
+    said = _said(grid("  model.weights: [none]\n  seed: [1, 2]\n"))
+    rows = [what for kind, what, _ in said if kind == "features"]
+    assert rows == ["net, seed 1", "net, seed 2"]
 
 
 def _kept(*overrides: str, text: str = BASE) -> list[Keeping]:
