@@ -337,8 +337,18 @@ class Store:
             self.path(kind, key).rename(doomed)
         shutil.rmtree(doomed, ignore_errors=True)
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """Give an empty folder; it goes when the block ends, or with the leftovers of the dead."""
+        folder = self._temporary("scratch")
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     def remove_leftovers(self) -> int:
-        """Delete what processes of this machine left half written when they died.
+        """Delete what processes of this machine left when they died: half written, or to try on.
 
         Where the whole system died, entries that it may have torn are set aside, with a warning.
 

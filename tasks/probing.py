@@ -10,7 +10,9 @@ import json
 import math
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +37,12 @@ from tasks.runners import InProcess, Workplace
 from tasks.verifying import empty_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from foodvision.plan.graph import Graph
     from foodvision.plan.schema import CellSettings, Plan
     from foodvision.plan.work import TrainJob, Work
+    from foodvision.progress import Progress
     from tasks.compiling import CompiledPlan
 
 # Batches of training, and images of rows for each. The first try pays for what a process pays once
@@ -47,48 +52,73 @@ _ROWS = 64
 _SCORED = 8
 
 
-def probe(plan: Plan, home: Home) -> None:
+def probe(plan: Plan, home: Home, *, progress: Progress) -> None:
     """Try a little of each missing stage of which nothing is known, and keep what it took.
+
+    Args:
+        plan: whose stages.
+        home: where it would run.
+        progress: whoever watches.
 
     Raises:
         TrainingError: it failed.
     """
     request = {"plan": plan.to_json(), "folder": str(plan.folder), "home": str(home.root)}
-    done = subprocess.run(
-        python_command("tasks.probing", "main"),
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        last = next(iter(done.stderr.strip().splitlines()[-1:]), "it said nothing")
+    command = python_command("tasks.probing", "main")
+    with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile("w+") as complaints:
+        json.dump(request, asked)
+        asked.seek(0)
+        with subprocess.Popen(
+            command, stdin=asked, stdout=subprocess.PIPE, stderr=complaints, text=True
+        ) as child:
+            _watch(child.stdout or (), progress)
+        complaints.seek(0)
+        said = complaints.read().strip().splitlines()
+    if child.returncode:
+        last = next(iter(said[-1:]), "it said nothing")
         raise TrainingError(
             f"{plan.name}: a probe trains a few batches to measure them, and could not: {last}. "
             "Leave --probe out; running the plan tells more."
         )
 
 
+def _watch(lines: Iterable[str], progress: Progress) -> None:
+    """Show how far the child is: it says first how many tries there are, then each one's end."""
+    numbers = (int(line) for line in lines if line.strip().isdigit())
+    total = next(numbers, None)
+    bar = progress.begin("try a little", total=total, unit="tries")
+    for _ in numbers:
+        bar.advance(1)
+    bar.close()
+
+
 def main() -> None:
-    """Do what standard input asks for."""
+    """Do what standard input asks for; say how many tries there are, and each one's end."""
     request = json.load(sys.stdin)
     plan = load_plan(request["plan"], folder=Path(request["folder"]))
-    _probe(plan, Home(Path(request["home"])))
+    for step in _probe(plan, Home(Path(request["home"]))):
+        sys.stdout.write(f"{step}\n")
+        sys.stdout.flush()
 
 
-def _probe(plan: Plan, home: Home) -> None:
+def _probe(plan: Plan, home: Home) -> Iterator[int]:
+    """Do the tries; yield how many there are, then the number of each that has ended."""
     compiled = compile_plan(plan, home)
     limit = plan.limits.features_bytes
     work = plan_work(compiled.graph, StoreFinished(Store(home.store)), features_bytes=limit)
     known = PaceBook(home).forecast(work, cells=len(compiled.graph.cells)).stages
     unknown = {key for key, seconds in known.items() if seconds is None}
     trainings = _different(work, unknown)
+    yield len(_SIZES) * (1 + len(trainings))
+    ended = count(1)
     with empty_store(home, _dataset_keys(compiled.graph)) as place:
         trial = _Trial(compiled, place)
         for batches in _SIZES:
             trial.rows(work, unknown, share=batches / _SIZES[-1])
+            yield next(ended)
             for job in trainings:
                 trial.train(job, work, batches=batches)
+                yield next(ended)
             trial.book = PaceBook(home)
 
 

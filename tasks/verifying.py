@@ -7,13 +7,11 @@ journal of its own, from which the warehouse can be made again.
 from __future__ import annotations
 
 import platform
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -207,12 +205,14 @@ def _verify_cell(
 @contextmanager
 def empty_store(home: Home, datasets: Sequence[str]) -> Iterator[Home]:
     """Give a home whose store holds the data sets and nothing else; it goes afterwards."""
-    with tempfile.TemporaryDirectory(prefix="verify-", dir=home.root) as folder:
-        place = Home(Path(folder))
+    store = Store(home.store)
+    store.remove_leftovers()
+    with store.scratch() as folder:
+        place = Home(folder)
         for key in datasets:
             link = Store(place.store).path("dataset", key)
             link.parent.mkdir(parents=True, exist_ok=True)
-            target = Store(home.store).path("dataset", key)
+            target = store.path("dataset", key)
             link.symlink_to(target, target_is_directory=True)
         yield place
 

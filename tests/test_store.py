@@ -179,16 +179,20 @@ def test_killed_writer_leaves_no_entry_and_its_leftovers_are_removed(store: Stor
     code = (
         "import os, signal, sys; from pathlib import Path; from foodvision.store import Store\n"
         "store = Store(Path(sys.argv[1]))\n"
-        "with store.writing('train', sys.argv[2], inputs={}, code_version=1) as w:\n"
+        "with store.scratch() as s, store.writing('train', sys.argv[2], inputs={}, "
+        "code_version=1) as w:\n"
+        "    (s / 'tried.txt').write_text('tried')\n"
         "    (w.path / 'half.txt').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(store.root), KEY], check=False)
     assert killed.returncode == -9
     assert not store.has("train", KEY)
-    assert len(list((store.root / "tmp").iterdir())) == 1
-    with store.writing("train", OTHER, inputs={}, code_version=1) as writer:
-        assert store.remove_leftovers() == 1
-        assert writer.path.is_dir()  # of a living process
+    assert len(list((store.root / "tmp").iterdir())) == 2
+    with store.scratch() as tried, store.writing("train", OTHER, inputs={}, code_version=1) as new:
+        assert store.remove_leftovers() == 2
+        assert new.path.is_dir()  # of a living process
+        assert tried.is_dir()
+    assert not tried.exists()
     assert store.has("train", OTHER)
 
 

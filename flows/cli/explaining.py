@@ -68,9 +68,11 @@ def explain(
         _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
         return
     if probe:
+        from flows.display import watching
         from tasks.probing import probe as try_a_little
 
-        try_a_little(found, usable_home())
+        with watching() as progress:
+            try_a_little(found, usable_home(), progress=progress)
     prospect = explain_plan(found, current_home())
     if as_json:
         tables.print_json(prospect.to_json())

@@ -107,7 +107,7 @@ def test_every_cell_of_a_shared_grid_is_equal_alone(
             rows,
         }
         assert all(comparison.stored == comparison.again for comparison in certificate.compared)
-    assert not list(ran.home.root.glob("verify-*"))
+    assert not list((ran.home.store / "tmp").iterdir())
 
 
 def test_a_poisoned_features_shard_is_noticed_by_what_was_trained_on_it(
