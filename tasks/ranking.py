@@ -49,9 +49,9 @@ def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
     Returns:
         A sentence with a blank before it; empty where there are none.
     """
-    ids = [row.cell_id for row in (*cells, *composites(plan, cells))]
+    rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
     try:
-        found = other_settings(home.warehouse, plan.name, ids)
+        found = other_settings(home.warehouse, plan.name, [row.cell_id for row in rows])
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     if not found:
