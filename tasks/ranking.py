@@ -52,6 +52,8 @@ def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
     rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
     try:
         found = other_settings(home.warehouse, plan.name, [row.cell_id for row in rows])
+    except warehouse.MissingWarehouseError:
+        return ""
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     if not found:
