@@ -35,6 +35,13 @@ class Outputs:
     selection: Selection
 
     @cached_property
+    def are_numbers(self) -> bool:
+        """Whether the model answers: a diverged one says what is no number, and has no answer."""
+        from foodvision.evaluate.metrics import score_logits
+
+        return math.isfinite(score_logits(*self.tensors()).loss)
+
+    @cached_property
     def classes(self) -> Sequence[ClassMetrics]:
         """Metrics of every class."""
         from foodvision.evaluate.metrics import class_metrics
@@ -48,8 +55,19 @@ class Outputs:
         return torch.from_numpy(self.logits), torch.from_numpy(self.selection.labels)
 
 
+def told_accuracy(loss: float | None, accuracy: float | None) -> float | None:
+    """Return an accuracy, `None` where the loss beside it is no finite number.
+
+    What a diverged model says is no number: that it reads as the first class, and is right where
+    that is the true one, is no finding.
+    """
+    return None if loss is None or not math.isfinite(loss) else accuracy
+
+
 def prediction_rows(identity: Row, outputs: Outputs) -> list[Row]:
-    """Return one row per image."""
+    """Return one row per image; none where the model has no answers."""
+    if not outputs.are_numbers:
+        return []
     from foodvision.evaluate.metrics import judge_logits
 
     dataset, selection = outputs.dataset, outputs.selection
@@ -74,7 +92,9 @@ def prediction_rows(identity: Row, outputs: Outputs) -> list[Row]:
 
 
 def class_rows(identity: Row, outputs: Outputs) -> list[Row]:
-    """Return one row per class."""
+    """Return one row per class; none where the model has no answers."""
+    if not outputs.are_numbers:
+        return []
     return [
         identity
         | {
@@ -89,7 +109,10 @@ def class_rows(identity: Row, outputs: Outputs) -> list[Row]:
 
 
 def metric_rows(identity: Row, outputs: Mapping[str, Outputs]) -> list[Row]:
-    """Return one row per split; the temperature of all is fitted on `valid`, if that is there."""
+    """Return one row per split; none of one for which the model has no answers.
+
+    The temperature of all is fitted on `valid`, if that is there.
+    """
     temperature = _temperature(outputs.get("valid"))
     return [
         identity
@@ -97,6 +120,7 @@ def metric_rows(identity: Row, outputs: Mapping[str, Outputs]) -> list[Row]:
         | _metric_columns(given)
         | _calibration_columns(given, temperature)
         for split, given in outputs.items()
+        if given.are_numbers
     ]
 
 

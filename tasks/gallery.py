@@ -212,7 +212,11 @@ def training_times(leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
             value=row["seconds_alone"],
             is_best=row["rank"] == 1,
             status=told_status(row),
-            detail=f"{percent(row['test_accuracy'] or 0, digits=1)} right",
+            detail=(
+                ""
+                if row["test_accuracy"] is None
+                else f"{percent(row['test_accuracy'], digits=1)} right"
+            ),
         )
         for row in sorted(trained, key=lambda row: row["seconds_alone"])
     ]

@@ -15,6 +15,7 @@ from foodvision.data.datasets import open_dataset
 from foodvision.data.selection import select
 from foodvision.errors import StoreError, WarehouseError
 from foodvision.store import Entry, Store
+from tasks.evaluation_rows import told_accuracy
 from tasks.journal import journals, read_journal
 from tasks.records import latest
 
@@ -226,7 +227,9 @@ class _Builder:
     def _score(self, part: str, score: Event) -> str:
         entry = self._store.get("score", score["key"])
         last = entry.notes["rows"][-1]
-        title = f"{part} accuracy {last['accuracy']:.4f} on {last['images']:,} images"
+        accuracy = told_accuracy(last["loss"], last["accuracy"])
+        told = f"accuracy {accuracy:.4f}" if accuracy is not None else "no answers"
+        title = f"{part} {told} on {last['images']:,} images"
         scored = self._add("score", score["key"], title, part=part, **_about(entry))
         self.edges[scored, self._images(score["on"], score)] = None
         return scored

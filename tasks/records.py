@@ -24,7 +24,13 @@ from foodvision.plan.graph import score_key
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from tasks.composite_rows import composite_row, member_rows, result_columns
-from tasks.evaluation_rows import Outputs, class_rows, metric_rows, prediction_rows
+from tasks.evaluation_rows import (
+    Outputs,
+    class_rows,
+    metric_rows,
+    prediction_rows,
+    told_accuracy,
+)
 from tasks.latency_rows import latency_rows
 from tasks.tables import SCHEMAS
 
@@ -472,14 +478,14 @@ def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
         "epochs_trained": epochs[-1][1]["epoch"],
         "best_epoch": plan.get("best_epoch"),
         "train_loss": last["train_loss"],
-        "train_accuracy": last["train_accuracy"],
+        "train_accuracy": told_accuracy(last["train_loss"], last["train_accuracy"]),
         "seconds_alone": _seconds_alone(plan, epochs, reader),
         "seconds_paid": paid,
         "images_per_second": _rate(epochs),
     }
     for part, scored in plan["scores"].items():
         row = reader.store.get("score", scored["key"]).notes["rows"][-1]
-        columns |= {f"{part}_loss": row["loss"], f"{part}_accuracy": row["accuracy"]}
+        columns |= _told(part, row)
     return columns
 
 
@@ -572,18 +578,23 @@ def _epoch_rows(cell_id: str, plan: Event, reader: _ResultReader) -> list[Row]:
             "epoch": row["epoch"],
             "cell_id": cell_id,
             "train_loss": row["train_loss"],
-            "train_accuracy": row["train_accuracy"],
+            "train_accuracy": told_accuracy(row["train_loss"], row["train_accuracy"]),
             "learning_rate": row["learning_rate"],
             "seconds": row["seconds"],
             "images": row["images"],
         }
         | {
-            f"{part}_{name}": by_epoch[row["epoch"]][name]
+            name: value
             for part, by_epoch in scores.items()
-            for name in ("loss", "accuracy")
+            for name, value in _told(part, by_epoch[row["epoch"]]).items()
         }
         for _, row in epochs
     ]
+
+
+def _told(part: str, score: Row) -> Row:
+    accuracy = told_accuracy(score["loss"], score["accuracy"])
+    return {f"{part}_loss": score["loss"], f"{part}_accuracy": accuracy}
 
 
 def scored_epochs(

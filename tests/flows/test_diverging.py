@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,3 +54,25 @@ def test_what_diverges_is_told_as_that(
         assert "diverged: lr 1e+30: its loss or weights are no finite numbers\n" in out
         assert "diverged: all: of its members lr 1e+30 diverged\n" in out
         assert "moved: of its members lr 1e+30 diverged\n" in out
+    _has_no_answers(capsys)
+
+
+def _has_no_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    """See to it that what a diverged model says is no answer, in every table."""
+    assert main(["rank", "plan.yaml", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    shares = [f"{part}_accuracy" for part in ("train", "valid", "test")]
+    for row in rows:
+        has_answers = row["status"] == "completed"
+        assert [row[name] is not None for name in shares] == [
+            has_answers and row["kind"] == "trained",
+            has_answers,
+            has_answers,
+        ]
+    keys = ", ".join(f"'{row['result_key']}'" for row in rows if row["status"] == "diverged")
+    for table in ("predictions", "metrics", "class_metrics"):
+        assert main(["sql", f"select * from {table} where result_key in ({keys})"]) == 0
+        assert "No rows." in capsys.readouterr().out
+    counts = "count(*) as epochs, count(test_accuracy) + count(train_accuracy) as shares"
+    assert main(["sql", f"select {counts} from epochs where result_key in ({keys})"]) == 0
+    assert capsys.readouterr().out.split() == ["epochs", "shares", "1", "0"]

@@ -1,3 +1,6 @@
 -- grain: one row per result whose rows are loaded
-select distinct result_key
+select result_key
 from metrics
+union
+select result_key
+from epochs
