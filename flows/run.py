@@ -25,6 +25,7 @@ from foodvision.plan.footprint import footprint
 from foodvision.plan.graph import CompiledCell, Graph, Phase, Span, compile_cells
 from foodvision.plan.labels import span_label
 from foodvision.plan.lint import lint
+from foodvision.plan.phases import phase_steps
 from foodvision.plan.work import Tally, Work, plan_work
 from foodvision.store import Store
 from tasks.accounting import find_defect
@@ -269,6 +270,9 @@ class Run:
         """
         while True:
             facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets=datasets)
+            facts.ask_ahead(
+                step.settings for cell in self.cells for step in phase_steps(cell.settings)
+            )
             with self.store.lock(REACH_LOCK):
                 finished = StoreFinished(self.store)
                 graph = compile_cells(self.cells, facts, self.composites, finished)

@@ -32,7 +32,7 @@ from tasks.devices import (
 from tasks.memory_limits import MemoryLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
@@ -133,6 +133,28 @@ class LibraryFacts:
         self._image_sets: dict[tuple[Any, ...], ImageSet] = {}
         self._weights: dict[tuple[str, str], str | None] = {}
         self.memory = MemoryLimits(home)
+
+    def ask_ahead(self, cells: Iterable[CellSettings]) -> None:
+        """Find out now what may take long: weights to download, models to build.
+
+        Whoever holds a lock afterwards keeps nobody waiting for that.
+
+        Args:
+            cells: settings that will be asked about, as they are in each phase.
+
+        Raises:
+            FoodVisionError: there is no answer, as when it is asked for.
+        """
+        asked: set[tuple[object, ...]] = set()
+        for settings in cells:
+            model = settings.model.model_copy(update={"lr_scale": None})
+            about = (model, settings.transform, settings.data.name, settings.device)
+            if about in asked:
+                continue
+            asked.add(about)
+            self.device(settings)
+            self.weights_digest(settings)
+            self.architecture(settings, classes=len(self._datasets[settings.data.name].classes))
 
     def fitted(self, settings: CellSettings) -> CellSettings:
         """Return the settings with a `micro_batch` for which the device has enough memory."""
