@@ -306,7 +306,8 @@ class Run:
         if work.is_empty:
             return
         book = PaceBook(self.home)
-        book.learn(work, self.ledger.measured)
+        found, measured = self.ledger.found, self.ledger.measured
+        book.learn(work, {key: taken for key, taken in measured.items() if key not in found})
         around = time.perf_counter() - self._started - self.ledger.seconds
         if around > 0:  # not where several workers were at it
             book.learn_around(cells=len(self.cells), seconds=around)

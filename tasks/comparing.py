@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]
 
 _RUN_ID = re.compile(r"[0-9a-f]{6,8}|[0-9a-f]{8}-[0-9a-f-]*")
+NOT_RECORDED = "not recorded then"
+_FEW = 5
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?")
 
 
@@ -305,7 +307,20 @@ def _environment(
             changes = digest(git["diff"])[:12] if git["diff"] else None
             known["git"] = {name: git[name] for name in ("commit", "branch")} | {"changes": changes}
         sides.append(known | {"device": run.device})
-    yield from _settings(*sides)
+    for name in dict.fromkeys((*sides[0], *sides[1])):
+        if all(name in side for side in sides):
+            yield from _settings(sides[0][name], sides[1][name], name)
+        else:
+            yield Setting(name, *(_recorded(side, name) for side in sides))
+
+
+def _recorded(environment: Mapping[str, Any], name: str) -> Any:
+    """Return what a run recorded under a name in a few words; older ones recorded less."""
+    if name not in environment:
+        return NOT_RECORDED
+    value = environment[name]
+    is_long = isinstance(value, dict) and len(value) > _FEW
+    return f"{len(value)} recorded" if is_long else value
 
 
 def _data_changes(before: Side, after: Side, home: Home) -> Iterator[DataChange]:

@@ -74,15 +74,18 @@ class PaceBook:
 
         Args:
             work: that was planned.
-            measured: counted work and seconds of each stage that was done, by key.
+            measured: counted work and seconds of each stage that this run did, by key.
         """
         seen: dict[str, tuple[Mapping[str, Any], list[Observation]]] = {}
-        for key, (pace, _) in stage_paces(work).items():
+        for key, (pace, wanted) in stage_paces(work).items():
             tally, seconds = measured.get(key, (None, 0.0))
-            if tally is None or not amount(tally):
+            if tally is None:
                 continue  # it failed, or another run had done it
+            done = amount(tally) if pace.is_counted else wanted
+            if not done:
+                continue
             for about in {digest(each): each for each in (pace.exact, pace.alike)}.values():
-                seen.setdefault(digest(about), (about, []))[1].append((amount(tally), seconds))
+                seen.setdefault(digest(about), (about, []))[1].append((done, seconds))
         for about, observed in seen.values():
             self._keep(about, observed)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from foodvision.plan.graph import Phase, Recipe
-    from foodvision.plan.work import RowsJob, ScoreJob, TrainJob, ViewJob, Work
+    from foodvision.plan.work import LatencyJob, RowsJob, ScoreJob, TrainJob, ViewJob, Work
 
 # A forward pass is about a third of a training step, which has a backward pass of twice its cost.
 _SCORED_SHARE = 1 / 3
@@ -32,10 +32,12 @@ class Pace:
     Attributes:
         exact: all that acts on the time, as far as it is known.
         alike: less of it: where nothing was measured under `exact`, this is nearly as good.
+        is_counted: whether its amount is what the stage counts; else every stage is an amount of 1.
     """
 
     exact: Mapping[str, Any]
     alike: Mapping[str, Any]
+    is_counted: bool = True
 
 
 def rows_pace(job: RowsJob, work: Work) -> Pace:
@@ -84,6 +86,12 @@ def view_pace(job: ViewJob, work: Work) -> Pace:
     return Pace(pace, pace)
 
 
+def latency_pace(job: LatencyJob) -> Pace:
+    """Return the pace of measuring a model, which goes on for about as long whatever the model."""
+    alike = {name: job.stage.inputs[name] for name in ("stage", "environment", "batch_sizes")}
+    return Pace(alike | {"model": job.stage.inputs["model"]}, alike, is_counted=False)
+
+
 def amount(tally: Tally) -> float:
     """Return how much work a stage was, in images trained on, or else in images put through."""
     if tally.train_images:
@@ -107,6 +115,7 @@ def stage_paces(work: Work) -> dict[str, tuple[Pace, float]]:
         job.score_key: (score_pace(job, work), float(len(job.epochs) * len(job.images.images)))
         for job in work.scoring
     }
+    found |= {job.key: (latency_pace(job), 1.0) for job in work.measuring}
     return found | {
         job.key: (view_pace(job, work), float(len(job.score.images.images))) for job in work.views
     }

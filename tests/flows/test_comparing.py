@@ -12,9 +12,11 @@ from flows.cli import main
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
+from tasks.comparing import Setting, _environment
 from tasks.journal import Journal
 from tasks.plan_data import fetch_data
 from tests.boards import START, Board
+from warehouse import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +165,23 @@ def test_how_two_runs_begin_is_not_enough(compare: Any, place: Path) -> None:
         load_plan(PLAN), home, lambda _: 0.8, run_id=twin, started=START - timedelta(days=1)
     ).load()
     assert "with which 2 begin. Give more of it." in compare("0aaaaaaa", "small", code=2)
+
+
+def _planned(environment: dict[str, Any]) -> reading.PlannedRun:
+    text = json.dumps(environment)
+    return reading.PlannedRun("1", "small", START, "completed", "cpu", text, None, "{}", None)
+
+
+def test_what_an_older_run_did_not_record_is_not_told_as_added() -> None:
+    packages = {f"package-{number}": "1.0" for number in range(200)}
+    git = {"commit": "abc", "branch": "main", "is_dirty": False, "diff": "", "untracked": 0}
+    older = _planned({"python": "3.11", "host": "here"})
+    newer = _planned({"python": "3.12", "host": "here", "packages": packages, "git": git})
+    assert [*_environment(older, newer)] == [
+        Setting("python", "3.11", "3.12"),
+        Setting("packages", "not recorded then", "200 recorded"),
+        Setting("git", "not recorded then", {"commit": "abc", "branch": "main", "changes": None}),
+    ]
+    assert [*_environment(newer, older)][1] == Setting(
+        "packages", "200 recorded", "not recorded then"
+    )

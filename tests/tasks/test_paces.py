@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from foodvision.plan.work import plan_work
+from foodvision.home import Home
+from foodvision.plan.latency import LatencyStage
+from foodvision.plan.work import LatencyJob, Tally, plan_work
 from tasks.finished import StoreFinished
 from tasks.paces import PaceBook
 from tests.running import Ran, make_photos, plan_text, run
@@ -49,10 +52,21 @@ def test_other_batches_are_expected_by_what_is_alike(ran: Ran, tmp_path: Path) -
     assert book.forecast(work, cells=1).unknown == 0
 
 
-def test_what_failed_or_was_found_teaches_nothing(ran: Ran, tmp_path: Path) -> None:
-    from foodvision.home import Home
-    from foodvision.plan.work import Tally
+def test_a_measurement_of_latency_is_expected_too(ran: Ran, tmp_path: Path) -> None:
+    work = plan_work(ran.graph, StoreFinished(ran.store), latency=True)
+    (job,) = work.measuring
+    book = PaceBook(Home(tmp_path))
+    assert book.forecast(work, cells=1).stages == {job.key: None}
+    book.learn(work, {job.key: (Tally(), 4.5)})
+    assert book.forecast(work, cells=1).stages == {job.key: 4.5}
+    other = plan_work(ran.graph, StoreFinished(ran.store), latency=True)
+    shape = job.stage.inputs["model"] | {"arch": "mlp"}
+    stage = LatencyStage("other", {**job.stage.inputs, "model": shape}, job.stage.phase)
+    other = replace(other, measuring=(LatencyJob(stage),))
+    assert book.forecast(other, cells=1).stages == {"other": 4.5}
 
+
+def test_what_failed_or_was_found_teaches_nothing(ran: Ran, tmp_path: Path) -> None:
     book = PaceBook(Home(tmp_path))
     book.learn(ran.work, {key: (Tally(), 1.0) for key in ran.ledger.measured})
     book.learn(ran.work, {})
