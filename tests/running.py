@@ -73,6 +73,24 @@ def plan_text(photos: Path, rest: str = "", **settings: Any) -> str:
     )
 
 
+def digits_plan(rest: str = "", *, name: str = "small", **settings: Any) -> str:
+    """Return a small plan on handwritten digits, which need no network."""
+    values = {
+        "valid": None,
+        "model": "{arch: mlp, hidden: 8}",
+        "transform": "{size: 8, channels: 1}",
+        "batch_size": 32,
+        "epochs": 1,
+        "threads": None,
+        "optimizer": "{kind: adam, lr: 0.003}",
+    } | settings
+    lines = "".join(f"  {key}: {value}\n" for key, value in values.items() if value is not None)
+    return (
+        f'name: {name}\ndata:\n  digits: {{source: "sklearn:digits", split: 0.25}}\n'
+        f"base:\n  data: digits\n  test: digits\n{lines}{rest}"
+    )
+
+
 @dataclass(frozen=True)
 class Ran:
     """What running a plan left behind."""

@@ -19,6 +19,7 @@ from flows.grid import run_plan
 from foodvision.home import Home
 from foodvision.progress import SILENT
 from tests.flows.conftest import ROOT
+from tests.running import digits_plan
 from warehouse import statements
 
 if TYPE_CHECKING:
@@ -28,20 +29,8 @@ if TYPE_CHECKING:
     from flows.server import ServerHandle
 
 # Everything that the questions ask about: amounts of data, epochs, sizes, seeds, views, ensembles.
-PLAN = """\
-name: questions
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  valid: 0.2
-  model: {arch: mlp, hidden: 4}
-  transform: {size: 8, channels: 1}
-  batch_size: 32
-  epochs: 1
-  threads: 1
-  optimizer: {kind: adam, lr: 0.01}
+PLAN = digits_plan(
+    """\
 grid:
   data: [{half: {name: digits, fraction: 0.5}}, digits]
   model.hidden: [4, 16]
@@ -53,7 +42,13 @@ ensembles:
   three: {kind: weighted, members: {top: 3}}
 rank: {by: valid.accuracy, then: valid.loss}
 save: none
-"""
+""",
+    name="questions",
+    valid=0.2,
+    model="{arch: mlp, hidden: 4}",
+    threads=1,
+    optimizer="{kind: adam, lr: 0.01}",
+)
 QUESTIONS = statements.questions()
 NOTEBOOK = ROOT / "docs" / "explore.ipynb"
 

@@ -20,29 +20,20 @@ from foodvision.plan.load import load_plan
 from foodvision.store import Store
 from tests.boards import make_board
 from tests.flows.conftest import ROOT, python_environment, run_command
-from tests.running import make_photos
+from tests.running import digits_plan, make_photos
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 HEAVY = ("torch", "torchvision", "prefect", "duckdb")
-PLAN = """\
-name: small
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  valid: 0.2
-  model: {arch: mlp, hidden: 8}
-  transform: {size: 8, channels: 1}
-  batch_size: 32
-  epochs: 1
-  optimizer: {kind: adam, lr: 0.003}
+PLAN = digits_plan(
+    """\
 grid:
   epochs: [1, 2]
 rank: {by: valid.accuracy, then: valid.loss}
-"""
+""",
+    valid=0.2,
+)
 
 
 @pytest.fixture(autouse=True)

@@ -16,29 +16,21 @@ from tasks.comparing import Setting, _environment
 from tasks.journal import Journal
 from tasks.plan_data import fetch_data
 from tests.boards import START, Board
+from tests.running import digits_plan
 from warehouse import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST, SECOND = "0aaaaaaa-0000-4000-8000-000000000000", "0bbbbbbb-0000-4000-8000-000000000000"
-PLAN = """\
-name: small
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  model: {arch: mlp, hidden: 8}
-  transform: {size: 8, channels: 1}
-  batch_size: 32
-  epochs: 1
-  optimizer: {kind: adam, lr: 0.003}
+PLAN = digits_plan(
+    """\
 grid:
   batch_size: [16, 32]
   epochs: [1, 2]
 exclude: [{batch_size: 16, epochs: 2}]
-"""
+""",
+)
 
 
 def _note(home: Home, run_id: str, key: str) -> None:

@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import main
+from tests.running import digits_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = """\
-name: wild
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  valid: 0.2
-  model: {arch: mlp, hidden: 4}
-  transform: {size: 8, channels: 1}
-  batch_size: 64
-  epochs: 1
-  threads: 1
-  optimizer: {kind: sgd, lr: 0.1}
+PLAN = digits_plan(
+    """\
 grid:
   optimizer.lr: [0.1, 1.0e+30]
 tta:
@@ -34,7 +23,14 @@ ensembles:
   all: {kind: mean}
 rank: {by: valid.accuracy, then: valid.loss}
 save: none
-"""
+""",
+    name="wild",
+    valid=0.2,
+    model="{arch: mlp, hidden: 4}",
+    batch_size=64,
+    threads=1,
+    optimizer="{kind: sgd, lr: 0.1}",
+)
 
 
 @pytest.mark.usefixtures("server")

@@ -9,26 +9,21 @@ import pytest
 
 from flows.cli import main
 from tests.flows.conftest import run_command
+from tests.running import digits_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = """\
-name: small
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  model: {arch: tiny_vgg_padded, hidden: 4}
-  transform: {size: 8, channels: 1}
-  batch_size: 32
-  epochs: 4
-  optimizer: {kind: sgd, lr: 0.1}
+PLAN = digits_plan(
+    """\
 grid:
   schedule: {flat: {kind: constant}, cosine: {kind: cosine, warmup: {epochs: 1}}}
   model: {frozen: {freeze: backbone}, free: {lr_scale: 0.5}}
-"""
+""",
+    model="{arch: tiny_vgg_padded, hidden: 4}",
+    epochs=4,
+    optimizer="{kind: sgd, lr: 0.1}",
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,22 +9,13 @@ import pytest
 
 from flows.cli import main
 from tests.flows.conftest import run_command
+from tests.running import digits_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PLAN = """\
-name: small
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  model: {arch: tiny_vgg, hidden: 4}
-  transform: {size: 16, channels: 1}
-  batch_size: 32
-  epochs: 1
-  optimizer: {kind: adam, lr: 0.003}
+PLAN = digits_plan(
+    """\
 grid:
   model:
     vgg: {}
@@ -32,7 +23,10 @@ grid:
     mlp: {arch: mlp_bn, hidden: 8, dropout: 0.2}
     more dropout: {arch: mlp_bn, hidden: 8, dropout: 0.4}
   epochs: [1, 2]
-"""
+""",
+    model="{arch: tiny_vgg, hidden: 4}",
+    transform="{size: 16, channels: 1}",
+)
 TABLE = """\
 small: 3 models in 8 cells
 

@@ -9,27 +9,21 @@ from foodvision.home import Home
 from tasks.certainty import Judged, judge_leaderboard
 from tasks.ranking import rank_cells
 from tests.boards import make_board
+from tests.running import digits_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from foodvision.plan.expand import Cell
 
-PLAN = """\
-name: board
-data:
-  digits: {source: "sklearn:digits", split: 0.25}
-base:
-  data: digits
-  test: digits
-  model: {arch: mlp, hidden: 8}
-  transform: {size: 8, channels: 1}
-  batch_size: 32
-  epochs: 2
-  optimizer: {kind: adam, lr: 0.003}
+PLAN = digits_plan(
+    """\
 grid:
   model.hidden: [8, 16, 32]
-"""
+""",
+    name="board",
+    epochs=2,
+)
 WITH_SEEDS = PLAN + "seeds: 3\n"
 _REACHED = {"8": 0.75, "16": 0.93, "32": 0.935}
 

@@ -85,9 +85,11 @@ def test_spoilt_facts_do_not_stop_a_plan(tmp_path: Path, answer: Any) -> None:
     device, shape = first.device(settings), first.architecture(settings, classes=3)
     assert shape.blocks[-1]
     files = list(home.facts.iterdir())
-    assert len(files) == 2
+    assert len(files) == 3
+    assert first.known_blocks("mlp") == shape.blocks
     for file in files:
         file.write_text(json.dumps({"answer": answer}), encoding="utf-8")
     again = facts()
+    assert again.known_blocks("mlp") is None
     assert again.device(settings) == device
     assert again.architecture(settings, classes=3) == shape
