@@ -139,6 +139,8 @@ def _labels(
     found = {key: [cell.label for cell in cells] for key, cells in waiting.items()}
     for job in work.views:
         found[job.key] = [job.score.compiled.cell.label]
+    for combined in work.combining:
+        found[combined.key] = [combined.compiled.composite.label]
     for measured in work.measuring:
         found[measured.key] = [
             each.cell.label for each in graph.cells if each.latency == measured.stage

@@ -74,6 +74,7 @@ def test_trainings_that_read_alike_are_told_apart_by_their_labels() -> None:
             id="views of seeds and optimisers",
         ),
         pytest.param("", "features", "net, horizontal flip", id="rows in a view"),
+        pytest.param("", "composite", "tta of stored outputs, sgd", id="what is made of them"),
     ],
 )
 def test_views_and_their_rows_are_told_apart(rest: str, kind: str, what: str) -> None:
