@@ -22,6 +22,7 @@ from prefect.settings import PREFECT_API_URL
 from flows.server import find_server
 from flows.server_process import REPORTS_PATH
 from foodvision.report.tables import markdown_table
+from tasks.report_words import WORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.work import Tally, Work
 
-_WORK = {
-    "epochs": "epochs trained",
-    "steps": "optimiser steps",
-    "train_images": "images trained on",
-    "prefix_images": "images through a frozen prefix",
-    "decoded_images": "images decoded",
-    "scored_images": "images scored",
-    "bytes_written": "bytes of rows written",
-}
 _COLUMNS = (
     "rank",
     "label",
@@ -59,7 +51,7 @@ def show_work(plan_name: str, work: Work, *, counted: Tally | None) -> None:
         columns["counted"] = counted
     rows = [
         [words, *(f"{getattr(tally, name):,}" for tally in columns.values())]
-        for name, words in _WORK.items()
+        for name, words in WORK.items()
     ]
     create_markdown_artifact(
         markdown_table(["work", *columns], rows, left=(0,)),

@@ -43,7 +43,7 @@ from tasks.plans import open_plan
 from tasks.ranking import told_status
 from tasks.records import latest
 from tasks.report_images import Jury, Photos, describe_winner
-from tasks.report_words import describe_key_figures, metric_words, summarize
+from tasks.report_words import WORK, describe_key_figures, metric_words, summarize
 from warehouse import reading
 
 if TYPE_CHECKING:
@@ -61,15 +61,6 @@ _FIRST_PACKAGES = ("foodvision", "torch", "torchvision", "prefect", "duckdb", "n
 _RUNS = 20
 _CONFUSIONS = 6
 _NO_TILES = Tiles((), 0)
-_WORK = {
-    "epochs": "epochs trained",
-    "steps": "optimiser steps",
-    "train_images": "images trained on",
-    "prefix_images": "images through a frozen prefix",
-    "decoded_images": "images decoded",
-    "scored_images": "images scored",
-    "bytes_written": "bytes of rows written",
-}
 _ONLY_IF_KNOWN = frozenset({"latency_ms"})
 _CURVES = tuple(
     f"{part}_{name}" for part in ("train", "valid", "test") for name in ("loss", "accuracy")
@@ -329,8 +320,9 @@ class Gatherer:
             if any(predicted.values()) or any(counted.values()):
                 alone = self._naive(run.run_id)
                 work = [
-                    Work(words, alone.get(name), predicted.get(name), counted.get(name))
-                    for name, words in _WORK.items()
+                    # A cell alone keeps no rows: what it would write is not known, no zero.
+                    Work(words, alone.get(name) or None, predicted.get(name), counted.get(name))
+                    for name, words in WORK.items()
                 ]
                 return [line for line in work if line.alone or line.predicted], run.started_at
         return [], None

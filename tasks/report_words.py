@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from foodvision.report.html.contents import AxisEffect, Entry, Winner, Work
     from tasks.certainty import Judged
 
+# Quantities of work, as people call them.
+WORK = {
+    "epochs": "epochs trained",
+    "steps": "optimiser steps",
+    "train_images": "images trained on",
+    "prefix_images": "images through a frozen prefix",
+    "decoded_images": "images decoded",
+    "scored_images": "images scored",
+    "bytes_written": "bytes of rows written",
+}
 _NAMED_AXES = 3
 
 

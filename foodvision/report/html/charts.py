@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     )
 
 WIDTH, HEIGHT = 420, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 22, 10, 40
+_RIGHT, _TOP, _BOTTOM = 22, 10, 40
+_LETTER, _BESIDE = (
+    8.7,
+    9.0,
+)  # of the largest ticks: a letter's width, what is left and right of them
 _FOREST = (4.0, 116.0)
 _EFFECTS = (4.0, 236.0)
 _MOST_POINTS = 80
@@ -144,7 +148,8 @@ def pareto_charts(entries: Sequence[Entry], columns: Sequence[Column]) -> list[S
 
 def reliability_chart(calibration: Calibration) -> ReliabilityChart:
     """Return the reliability diagram of one model."""
-    x, y = _frame_x("share", [0.0, 1.0]), _frame_y("share", [0.0, 1.0])
+    y = _frame_y("share", [0.0, 1.0])
+    x = _frame_x("share", [0.0, 1.0], beside=y)
     most = max((each.images for each in calibration.bins), default=1)
     bars = [
         Bar(
@@ -201,7 +206,7 @@ def _learning_chart(curves: Sequence[Curve], name: str) -> LineChart:
     is_share = name == "accuracy"
     y = _frame_y("share" if is_share else "loss", values, may_be_log=not is_share)
     last = max((epoch for curve in curves for epoch in curve.epochs), default=1)
-    x = epoch_scale(last, _LEFT, WIDTH - _RIGHT)
+    x = epoch_scale(last, _left_of(y), WIDTH - _RIGHT)
     lines = [
         Line(curve.entry, split, curve.label, _points(curve, f"{split}_{name}", x, y), best)
         for curve in reversed(curves)  # the best on top
@@ -236,8 +241,8 @@ def _pareto_chart(entries: Sequence[Entry], column: Column) -> ScatterChart | No
     ]
     if len({cost for _, _, cost, _ in known}) < 2:
         return None
-    x = _frame_x(column.kind, [cost for _, _, cost, _ in known])
     y = _frame_y("share", [score for _, _, _, score in known])
+    x = _frame_x(column.kind, [cost for _, _, cost, _ in known], beside=y)
     fronts = _front([(cost, score) for _, _, cost, score in known])
     points = [
         Point(
@@ -274,9 +279,15 @@ def _stairs(points: Sequence[Point]) -> str:
     return "".join([*steps, f"H{WIDTH - _RIGHT}"])
 
 
-def _frame_x(kind: Kind, values: Sequence[float]) -> Scale:
+def _left_of(y: Scale) -> float:
+    """Return where a chart begins: right of the ticks of its heights."""
+    longest = max((len(tick.text) for tick in y.ticks), default=0)
+    return round(_BESIDE + _LETTER * longest, 1)
+
+
+def _frame_x(kind: Kind, values: Sequence[float], *, beside: Scale) -> Scale:
     return make_scale(
-        values, _LEFT, WIDTH - _RIGHT, kind=kind, may_be_log=kind != "share"
+        values, _left_of(beside), WIDTH - _RIGHT, kind=kind, may_be_log=kind != "share"
     )  # fmt: skip
 
 

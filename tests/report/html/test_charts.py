@@ -38,6 +38,18 @@ def test_the_front_is_what_nothing_beats() -> None:
     assert next(point for point in chart.points if point.is_best).label == "best"
 
 
+def test_a_chart_begins_where_the_longest_tick_of_its_heights_ends() -> None:
+    def chart(*accuracies: float) -> charts.ScatterChart:
+        entries = [_entry(n, share, n) for n, share in enumerate(accuracies, start=1)]
+        (found,) = charts.pareto_charts(entries, _COLUMNS)
+        return found
+
+    wide, narrow = chart(0.2, 0.9), chart(0.9067, 0.92)
+    assert max(len(tick.text) for tick in wide.y.ticks) == len("80 %")
+    assert max(len(tick.text) for tick in narrow.y.ticks) == len("91.5 %")
+    assert narrow.x.start > wide.x.start
+
+
 def test_a_cost_that_is_the_same_for_all_is_not_drawn() -> None:
     assert charts.pareto_charts([_entry(1, 0.9, 5), _entry(2, 0.8, 5)], _COLUMNS) == []
 
