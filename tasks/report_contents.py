@@ -377,11 +377,16 @@ class Gatherer:
         ]
 
     def _plan_text(self) -> str:
-        """Return the plan as its file has it, if that still says the same; else all it says."""
+        """Return the plan as its file has it, if that still says the same; else all it says.
+
+        A file of JSON, which programs write in one line, is told as YAML, too.
+        """
         path = self.plan.source_path
         try:
             if path is not None and open_plan(path).plan_id == self.plan.plan_id:
-                return path.read_text(encoding="utf-8")
+                written = path.read_text(encoding="utf-8")
+                if not written.lstrip().startswith("{"):
+                    return written
         except (FoodVisionError, OSError):  # moved or edited since: what ran is known without it
             pass
         text = io.StringIO()

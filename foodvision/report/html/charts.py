@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 420, 280
 _RIGHT, _TOP, _BOTTOM = 22, 10, 40
-_LETTER, _BESIDE = (
-    8.7,
-    9.0,
-)  # of the largest ticks: a letter's width, what is left and right of them
+# Of the largest ticks: the width of a letter, and the air beside them.
+_LETTER, _AIR = 8.7, 9.0
 _FOREST = (4.0, 116.0)
 _EFFECTS = (4.0, 236.0)
 _MOST_POINTS = 80
@@ -282,7 +280,7 @@ def _stairs(points: Sequence[Point]) -> str:
 def _left_of(y: Scale) -> float:
     """Return where a chart begins: right of the ticks of its heights."""
     longest = max((len(tick.text) for tick in y.ticks), default=0)
-    return round(_BESIDE + _LETTER * longest, 1)
+    return round(_AIR + _LETTER * longest, 1)
 
 
 def _frame_x(kind: Kind, values: Sequence[float], *, beside: Scale) -> Scale:
