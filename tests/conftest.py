@@ -6,8 +6,9 @@ import os
 
 import pytest
 
-# Before torch is imported: the tests of one process use two threads, like everything else here.
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Before torch is imported: several test processes share the cores, and threads that wait for each
+# other cost more than they give on models this small. What `threads` means is set where it matters.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
