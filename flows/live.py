@@ -120,7 +120,7 @@ class Live:
 
         Args:
             cell_ids: of the cells; may be empty.
-            outcomes: gives `cell_id`, `status` and `error` of cells, when they are told of.
+            outcomes: gives `cell_id`, `status`, `error` and `log` of cells, when they are told of.
         """
         self._waiting.update(cell_ids)
         if self._waiting and self._pace.is_due():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+import traceback
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +37,7 @@ from tasks.gallery import Gallery
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
 from tasks.loading import load_cells, load_run
+from tasks.logs import RUN_LOG, keeping, logs_of, path_in_home, write_failure
 from tasks.monitoring import monitored
 from tasks.outcomes import Ledger
 from tasks.paces import PaceBook
@@ -86,6 +88,7 @@ class RunOutcome:
         cells: number of cells.
         cells_failed: number of cells that failed.
         failures: label and error of each cell, and of what is made of cells, that failed.
+        failed_logs: label of these, and the log that tells why, where one does.
         naive: work that each cell alone would have been.
         predicted: work that the compiler predicted.
         counted: work that was done.
@@ -108,6 +111,7 @@ class RunOutcome:
     cells: int
     cells_failed: int
     failures: Mapping[str, str]
+    failed_logs: Mapping[str, Path]
     naive: Tally
     predicted: Tally
     counted: Tally
@@ -170,7 +174,9 @@ class Run:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self._journal_path = home.journals / f"{stamp}-{run_id}.jsonl"
         self.journal = Journal(self._journal_path)
-        self.ledger = Ledger(self.journal)
+        self._logs = logs_of(home, self._journal_path)
+        self.ledger = Ledger(self.journal, self._logs)
+        self._failed_logs: dict[str, str] = {}
         self._board = LeaderboardArtifact(plan.name, by=plan.rank.by.value)
         self._live = Live(plan, self.cells, home, self.journal, board=self._board)
 
@@ -183,8 +189,10 @@ class Run:
         self._open_journal()
         self.store.remove_leftovers()
         try:
-            outcome = self._execute(refresh=refresh)
+            with keeping(self._logs / RUN_LOG, with_stages=False):
+                outcome = self._execute(refresh=refresh)
         except BaseException:
+            write_failure(self._logs / RUN_LOG, traceback.format_exc())
             self._close_journal("failed")
             raise
         return outcome
@@ -244,6 +252,7 @@ class Run:
             cells=len(self.cells),
             cells_failed=sum(cell.label in failures for cell in self.cells),
             failures=failures,
+            failed_logs={label: self.home.root / log for label, log in self._failed_logs.items()},
             naive=first.naive,
             predicted=first.predicted,
             counted=self.ledger.counted,
@@ -396,14 +405,15 @@ class Run:
     def _outcomes(
         self, graph: Graph, work: Work, cell_ids: Collection[str]
     ) -> list[dict[str, Any]]:
-        """Return id, status and error of cells whose jobs have all ended."""
+        """Return id, status, error and its log, of cells whose jobs have all ended."""
         found = []
         for compiled in graph.cells:
             cell_id = compiled.cell.cell_id
             if cell_id in cell_ids:
                 error = self.ledger.failure(work.waiting[cell_id])
                 status = training_status(self.store, compiled) if error is None else "failed"
-                found.append({"cell_id": cell_id, "status": status, "error": error})
+                log = self.ledger.failure_log(work.waiting[cell_id])
+                found.append({"cell_id": cell_id, "status": status, "error": error, "log": log})
         return found
 
     def _fit_memory(self, work: Work, facts: LibraryFacts) -> bool:
@@ -435,6 +445,7 @@ class Run:
     def _finish_cells(self, graph: Graph, work: Work, publisher: Publisher) -> dict[str, str]:
         """Save what the plan asks to be saved; return label and error of the cells that failed."""
         failures: dict[str, str] = {}
+        self._failed_logs = _told_logs(graph, work, self.ledger)
         whole: list[CompiledCell] = []
         for compiled in graph.cells:
             error = self.ledger.failure(work.waiting[compiled.cell.cell_id])
@@ -456,7 +467,8 @@ class Run:
         for compiled in graph.cells:
             error = failures.get(compiled.cell.label)
             if error is not None:
-                self._note_cell(compiled.cell, status="failed", error=error)
+                log = self._failed_logs.get(compiled.cell.label)
+                self._note_cell(compiled.cell, status="failed", error=error, log=log)
                 continue
             self._note_cell(
                 compiled.cell,
@@ -474,7 +486,8 @@ class Run:
                 error = _UNDECIDED
             if error is not None:
                 failures[composite.label] = error
-                self._note_cell(composite, status="failed", error=error)
+                log = self._failed_logs.get(composite.label)
+                self._note_cell(composite, status="failed", error=error, log=log)
                 continue
             path = publisher.composites.publish(compiled)
             status = publisher.composites.status(compiled)
@@ -558,6 +571,7 @@ class Run:
             set=list(self._overrides),
             cells=len(self.cells),
             environment=describe_environment(self.plan.folder),
+            log=path_in_home(self._logs / RUN_LOG),
             plan_cells=[_describe_cell(cell) for cell in self.cells],
             plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
@@ -580,6 +594,7 @@ class Run:
         *,
         status: str,
         error: str | None = None,
+        log: str | None = None,
         model_path: Path | None = None,
     ) -> None:
         self.journal.write(
@@ -587,6 +602,7 @@ class Run:
             cell_id=cell.cell_id,
             status=status,
             error=error,
+            log=log,
             model_path=str(model_path) if model_path else None,
         )
 
@@ -608,6 +624,13 @@ class Run:
         }
         for warning in lint(self.plan, self.cells, images):
             logger.warning("%s", warning)
+
+
+def _told_logs(graph: Graph, work: Work, ledger: Ledger) -> dict[str, str]:
+    """Return the log that tells why a cell, or what is made of cells, failed; by label."""
+    asked = [each.cell for each in graph.cells] + [each.composite for each in graph.composites]
+    logs = {each.label: ledger.failure_log(work.waiting[each.cell_id]) for each in asked}
+    return {label: log for label, log in logs.items() if log}
 
 
 def _running(graph: Graph, work: Work) -> list[Phase]:

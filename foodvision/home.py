@@ -106,6 +106,11 @@ class Home:
         return self.journals / "certificates"
 
     @property
+    def logs(self) -> Path:
+        """What was said while runs went on: a folder per run."""
+        return self.root / "logs"
+
+    @property
     def downloads(self) -> Path:
         """Fetched archives, whole or partial."""
         return self.root / "downloads"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
+
+# What a stage tells of itself, epoch by epoch: for its log, and for nobody's screen.
+STAGE_LOG = logging.getLogger("foodvision.stage")
+STAGE_LOG.setLevel(logging.INFO)
+STAGE_LOG.propagate = False
 
 
 class Bar(Protocol):

@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from foodvision.errors import FoodVisionError, MemoryShortageError
 from foodvision.plan.work import Tally
+from foodvision.progress import STAGE_LOG
+from tasks.logs import keeping, path_in_home, stage_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from foodvision.stages.site import Site
     from tasks.journal import Journal
@@ -79,11 +81,32 @@ class Attempt:
     waited_seconds: float = 0.0
 
 
-Doer = Callable[[Job], Attempt]
+class Doer(Protocol):
+    """Does jobs, or has them done."""
+
+    def __call__(self, job: Job, log: Path | None = None) -> Attempt:
+        """Do a job, and keep what is said meanwhile in `log`."""
 
 
-def attempt(job: Job, site: Site) -> Attempt:
-    """Do a job here; whatever goes wrong is written down, never raised."""
+def attempt(job: Job, log: Path | None = None, *, site: Site) -> Attempt:
+    """Do a job here; whatever goes wrong is written down, never raised.
+
+    Args:
+        job: to do.
+        log: keeps what is said meanwhile; `None`: nothing does.
+        site: where to do it.
+    """
+    with keeping(log):
+        STAGE_LOG.info("%s: begins on %s (%s %s)", job.label, site.device, job.kind, job.key)
+        tried = _attempt(job, site)
+        done = {name: count for name, count in asdict(tried.tally).items() if count}
+        told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in done.items())
+        ended = "failed" if tried.error else "found" if tried.is_found else "done"
+        STAGE_LOG.info("%s after %.3f s%s", ended, tried.seconds, f": {told}" if told else "")
+    return tried
+
+
+def _attempt(job: Job, site: Site) -> Attempt:
     started = time.perf_counter()
     tally, error, details, lacks_memory = Tally(), None, None, False
     try:
@@ -91,8 +114,10 @@ def attempt(job: Job, site: Site) -> Attempt:
     except FoodVisionError as problem:
         error = str(problem)
         lacks_memory = isinstance(problem, MemoryShortageError)
+        STAGE_LOG.exception("%s", error)
     except Exception as problem:
         error = f"{type(problem).__name__}: {problem}"
+        STAGE_LOG.exception("%s", error)
         details = traceback.format_exc()
     seconds = time.perf_counter() - started
     if lacks_memory:
@@ -125,8 +150,11 @@ class Ledger:
 
     Attributes:
         journal: of the run.
+        logs: folder for a log of every job that is tried; `None`: none is kept.
         counted: work of all jobs together.
         failures: error by key.
+        failed_logs: of each that failed, the log that tells most: its own, or that of what it
+            needed; as records name it.
         finished: keys of the jobs that succeeded.
         shortages: keys of the failed jobs whose device has too little memory.
         measured: counted work and seconds of each job that succeeded, by key.
@@ -135,8 +163,10 @@ class Ledger:
     """
 
     journal: Journal
+    logs: Path | None = None
     counted: Tally = field(default_factory=Tally)
     failures: dict[str, str] = field(default_factory=dict)
+    failed_logs: dict[str, str] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
     shortages: set[str] = field(default_factory=set)
     measured: dict[str, tuple[Tally, float]] = field(default_factory=dict)
@@ -152,7 +182,7 @@ class Ledger:
         if self.knows(job.key):
             return
         reason = self._missing_need(job)
-        self._note(job, do(job) if reason is None else Attempt(error=reason))
+        self._note(job, do(job, self._log_of(job)) if reason is None else Attempt(error=reason))
 
     def give_up(self, job: Job, reason: str) -> None:
         """Write down that a job failed, unless its outcome is known."""
@@ -179,6 +209,17 @@ class Ledger:
         """Return why one of these jobs failed, `None` if none did."""
         return next((self.failures[key] for key in keys if key in self.failures), None)
 
+    def failure_log(self, keys: Iterable[str]) -> str | None:
+        """Return the log that tells why one of these jobs failed, `None` if none does."""
+        return next((self.failed_logs[key] for key in keys if key in self.failed_logs), None)
+
+    def _log_of(self, job: Job) -> Path | None:
+        return None if self.logs is None else stage_log(self.logs, job.kind, job.key)
+
+    def _kept_log(self, job: Job) -> str | None:
+        path = self._log_of(job)
+        return path_in_home(path) if path is not None and path.exists() else None
+
     def _missing_need(self, job: Job) -> str | None:
         reason = self.failure(job.needs)
         if reason is None or reason.startswith(_NOT_TRIED):
@@ -186,6 +227,7 @@ class Ledger:
         return f"{_NOT_TRIED}{reason}"
 
     def _note(self, job: Job, tried: Attempt) -> None:
+        log = self._kept_log(job)
         with self._lock:
             if tried.error is None:
                 self.counted += tried.tally
@@ -193,6 +235,8 @@ class Ledger:
                 self.measured[job.key] = (tried.tally, tried.seconds)
             else:
                 self.failures[job.key] = tried.error
+                if told := log or self.failure_log(job.needs):
+                    self.failed_logs[job.key] = told
             if tried.lacks_memory:
                 self.shortages.add(job.key)
             if tried.is_found:
@@ -227,6 +271,7 @@ class Ledger:
             inexact=list(tried.inexact),
             is_found=tried.is_found,
             waited_seconds=tried.waited_seconds,
+            log=log,
             cells=list(job.cells),
         )
 

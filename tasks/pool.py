@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Self
 from foodvision.errors import TrainingError
 from foodvision.progress import SILENT
 from tasks.commands import python_command
+from tasks.logs import write_failure
 from tasks.outcomes import Attempt
 from tasks.worker import Advanced, Began, Check, Closed, Do, Done, Hold, Logged, Open, Settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from foodvision.plan.graph import Phase
     from foodvision.progress import Bar, Progress
@@ -155,7 +157,7 @@ class _Seat:
         if done.error:
             raise done.error
 
-    def do(self, job: Job) -> Attempt:
+    def do(self, job: Job, log: Path | None = None) -> Attempt:
         """Have a held job done; a worker that dies of it is an outcome, too."""
         started = time.perf_counter()
         try:
@@ -163,13 +165,17 @@ class _Seat:
             if self._told is not worker:
                 worker.send(Hold(self._jobs))
                 self._told = worker
-            tried: Attempt = worker.ask(Do(job.key), self.progress).value
+            tried: Attempt = worker.ask(Do(job.key, log), self.progress).value
         except _GoneError as gone:
+            error = _STOPPED if self.is_closed else str(gone)
+            last_words = self.worker.last_words if self.worker else None
+            if log is not None:
+                write_failure(log, f"{error}\n{last_words or ''}")
             return Attempt(
                 seconds=time.perf_counter() - started,
                 device=self.device,
-                error=_STOPPED if self.is_closed else str(gone),
-                details=self.worker.last_words if self.worker else None,
+                error=error,
+                details=last_words,
             )
         return tried
 

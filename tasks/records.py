@@ -244,6 +244,7 @@ def _add_run(records: Records, events: Sequence[Event]) -> None:
             "device": compiled["device"] if compiled else None,
             "environment_json": _json(started["environment"]),
             "set_json": _json(started["set"]),
+            "log_path": started.get("log"),
         },
     )
 
@@ -294,6 +295,7 @@ def _add_stage(records: Records, run_id: str, event: Event) -> None:
             "bytes": tally.get("bytes_written", 0),
             "peak_memory_bytes": event["peak_memory_bytes"],
             "error": event["error"],
+            "log_path": event.get("log"),
         },
     )
 
@@ -464,6 +466,7 @@ def _cell_run_row(started: Event, cell: Event, outcome: Event | None) -> Row:
         "axes_json": _json(cell["axes"]),
         "status": outcome["status"] if outcome else "pending",
         "error": outcome["error"] if outcome else None,
+        "log_path": outcome.get("log") if outcome else None,
         "model_path": outcome["model_path"] if outcome else None,
         "finished_at": _time(outcome["at"]) if outcome else None,
     }

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ruamel.yaml import YAML
 
@@ -91,12 +94,14 @@ class Gatherer:
         home: whose warehouse and journals say what was found.
         store: where the images lie.
         leaderboard: rows as `rank_cells` returns them; at least one.
+        folder: that the report will lie in.
     """
 
     plan: Plan
     home: Home
     store: Store
     leaderboard: Sequence[Mapping[str, Any]]
+    folder: Path
 
     def gather(self) -> Report:
         """Return the report.
@@ -214,8 +219,15 @@ class Gatherer:
             axes={name: str(label) for name, label in axes.items() if name != "seed"},
             status=told_status(row),
             note=row["error"],
+            log=self._link(row["log_path"]),
             figures=self._figures([row]),
         )
+
+    def _link(self, log: str | None) -> str | None:
+        """Return the URL of a file of the home, as seen from the report."""
+        if log is None or not (self.home.root / log).is_file():
+            return None
+        return quote(Path(os.path.relpath(self.home.root / log, self.folder)).as_posix())
 
     def _figures(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Figure]:
         found = {}

@@ -24,7 +24,8 @@ _MARK = "report.json"
 _FILE = "report.html"
 # What a report says of a cell that another run may change; what a result says never changes.
 _CHANGING = (
-    "rank", "label", "result_key", "status", "error", "seconds_alone", "model_bytes", "latency_ms",
+    "rank", "label", "result_key", "status", "error", "log_path", "seconds_alone",
+    "model_bytes", "latency_ms",
 )  # fmt: skip
 
 
@@ -71,7 +72,8 @@ class Reporter:
             )
         from tasks.report_contents import Gatherer
 
-        report = Gatherer(self.plan, self.home, self.store, leaderboard).gather()
+        folder = (path or self.path).absolute().parent
+        report = Gatherer(self.plan, self.home, self.store, leaderboard, folder).gather()
         if path is not None:
             return write_report(report, path)
         write_report(report, self.path)

@@ -54,6 +54,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         device=_TEXT,
         environment_json=_TEXT,
         set_json=_TEXT,
+        log_path=_TEXT,
     ),
     "cells": _schema(cell_id=_TEXT, **_RECIPE),
     "composites": _schema(cell_id=_TEXT, kind=_TEXT, views_json=_TEXT, **_RECIPE),
@@ -93,6 +94,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         images_per_second=_REAL,
         finished_at=_TIME,
         latency_key=_TEXT,
+        log_path=_TEXT,
     ),
     "latencies": _schema(
         latency_key=_TEXT,
@@ -178,6 +180,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         bytes=_COUNT,
         peak_memory_bytes=_COUNT,
         error=_TEXT,
+        log_path=_TEXT,
     ),
     "system_metrics": _schema(
         run_id=_TEXT,

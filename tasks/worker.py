@@ -27,6 +27,7 @@ from tasks.runners import Workplace, check_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from foodvision.plan.graph import Phase
     from foodvision.progress import Bar
@@ -60,9 +61,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Do:
-    """Do one of the held jobs."""
+    """Do one of the held jobs, and keep in a log what is said meanwhile."""
 
     key: str
+    log: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ class _Bench:
 
     def meet(self, request: Check | Do | Settle) -> Done:
         if isinstance(request, Do):
-            return Done(attempt(self._held[request.key], self._site))
+            return Done(attempt(self._held[request.key], request.log, site=self._site))
         try:
             if isinstance(request, Check):
                 check_models(request.phases, self._site)

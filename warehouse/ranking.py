@@ -51,7 +51,7 @@ METRICS: Mapping[str, Metric] = {
 _COLUMNS = (
     "cell_id", "result_key", "kind", "label", "arch", "data", "epochs", "seed", "status", "error",
     "test_accuracy", "test_loss", "valid_accuracy", "valid_loss", "train_accuracy", "train_loss",
-    "overfitting_gap", "is_collapsed", "augment", "mix",
+    "log_path", "overfitting_gap", "is_collapsed", "augment", "mix",
     "test_f1_macro", "test_top_k", "test_top_k_accuracy", "test_calibration_error", "temperature",
     "test_calibrated_error", "seconds_alone", "seconds_paid", "params_total", "params_trainable",
     "model_bytes", "model_path", "images_per_second", "epochs_trained", "best_epoch", "position",

@@ -104,7 +104,7 @@ def _log(error: Exception) -> str:
 
 def _write_log(error: Exception) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    log = Home.current().root / "logs" / f"{stamp}-{os.getpid()}.log"
+    log = Home.current().logs / f"{stamp}-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     lines = traceback.format_exception(error)
     log.write_text(" ".join(sys.argv) + "\n\n" + "".join(lines), encoding="utf-8")

@@ -9,6 +9,7 @@ from flows.cli import (
     comparing,
     explaining,
     house,
+    logs,
     plans,
     reporting,
     results,
@@ -44,6 +45,7 @@ verifying.register(app)
 comparing.register(app)
 results.register(app)
 tracing.register(app)
+logs.register(app)
 asking.register(app)
 reporting.register(app)
 services.register(app)

@@ -127,9 +127,11 @@ def gc(
     """Remove stages by reach, age or size; a run that needs one of them computes it again.
 
     What a run under way reaches stays. A run is kept as long as its journal is. What runs left
-    half written when they were killed goes too.
+    half written when they were killed goes too; so do the logs of stages that go, and of runs
+    whose journal has gone.
     """
     from flows.crashes import living_runs
+    from tasks.logs import doomed_logs, remove_logs
     from tasks.reach import REACH_LOCK, Rule, doomed, find_entries
 
     rule = Rule(
@@ -146,20 +148,29 @@ def gc(
         return
     with store.lock(REACH_LOCK):
         found = find_entries(store)
-        going = doomed(found.entries, rule, place, store, living_runs(place))
+        living = living_runs(place)
+        going = doomed(found.entries, rule, place, store, living)
+        logs = doomed_logs(place, going, living, older_than=older_than)
+        rows = [*_by_kind(going), *_log_row(logs)]
         if not dry_run:
             store.remove_leftovers()
             for entry in going:
                 store.remove(entry.kind, entry.key)
+            remove_logs(logs)
     _warn_unreadable(found.problems)
-    rows = _by_kind(going)
     if as_json:
         tables.print_json(rows)
         return
-    size = tables.size(sum(entry.size_bytes for entry in going))
-    tables.say(f"{'would remove' if dry_run else 'removed'} {len(going):,} entries, {size}")
+    size = tables.size(sum(row["bytes"] for row in rows))
+    entries = f"{len(going):,} entries" + (f" and {tables.count(len(logs), 'log')}" if logs else "")
+    tables.say(f"{'would remove' if dry_run else 'removed'} {entries}, {size}")
     if rows:
         tables.print_rows(rows, _KINDS, as_json=False, empty="")
+
+
+def _log_row(logs: Sequence[Path]) -> list[dict[str, Any]]:
+    size = sum(path.stat().st_size for path in logs)
+    return [{"kind": "log", "entries": len(logs), "bytes": size}] if logs else []
 
 
 def _by_kind(entries: Iterable[Entry]) -> list[dict[str, Any]]:

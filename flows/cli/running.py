@@ -115,6 +115,8 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     tables.say("")
     for label, error in outcome.failures.items():
         tables.say(f"failed: {label}: {error}")
+    for log in dict.fromkeys(outcome.failed_logs.values()):
+        tables.say(f"log: {log}")
     say_diverged(board)
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")

@@ -19,6 +19,7 @@ from foodvision.plan.footprint import KEPT_SNAPSHOT_BYTES
 from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
+from foodvision.progress import STAGE_LOG
 from foodvision.stages.curves import read_curve
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
@@ -341,11 +342,30 @@ def _run_epochs(
         for score in scores:
             score.forget(but=needed)
         results.append(result)
+        _tell(result, scores)
         bar.advance(1)
         if judges.are_over:
+            STAGE_LOG.info("every stop rule that watches has decided")
             break
     bar.close()
     return keeper.states, results
+
+
+def _tell(result: EpochResult, scores: Sequence[_Scores]) -> None:
+    """Say in the log of the stage how an epoch went."""
+    told = "; ".join(
+        f"{score.images.part} loss {rows['loss']:.4f}, accuracy {rows['accuracy']:.4f}"
+        if (rows := score.rows[-1])["loss"] is not None
+        else f"{score.images.part} loss not finite, accuracy {rows['accuracy']:.4f}"
+        for score in scores
+    )
+    STAGE_LOG.info(
+        "epoch %d: train loss %.4f, accuracy %.4f%s; learning rate %.3g, %d steps in %.3f s",
+        *(result.epoch, result.train_loss, result.train_accuracy, f"; {told}" if told else ""),
+        *(result.learning_rate, result.steps, result.seconds),
+    )
+    if result.diverged:
+        STAGE_LOG.warning("diverged: a loss or a weight is not finite; no epoch follows")
 
 
 def _schedule_metric(phase: Phase) -> str:

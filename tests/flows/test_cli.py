@@ -18,6 +18,7 @@ from flows.cli.plans import print_work
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from tasks.journal import Journal
 from tests.boards import make_board
 from tests.flows.conftest import ROOT, python_environment, run_command
 from tests.running import digits_plan, make_photos
@@ -358,6 +359,24 @@ def test_store_gc_tells_what_goes_by_kind(store: Store, capsys: pytest.CaptureFi
     assert main(["store", "gc", "--unreached", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"kind": "train", "entries": 2, "bytes": 2000}]
     assert list(store.entries("train")) == []
+
+
+def test_store_gc_takes_the_logs_of_stages_that_go(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = store.root.parent / "logs" / "1-run"
+    Journal(store.root.parent / "journals" / "1-run.jsonl").write("started")
+    logs.mkdir(parents=True)
+    for name in ("run", f"train-{'aa' * 8}", f"train-{'cc' * 8}"):
+        (logs / f"{name}.log").write_text("said\n")
+    assert main(["store", "gc", "--unreached"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "removed 2 entries and 1 log, 2.0 kB",
+        "Kind   Entries    Size",
+        "train        2  2.0 kB",
+        "log          1     5 B",
+    ]
+    assert sorted(path.name[:9] for path in logs.iterdir()) == ["run.log", "train-ccc"]
 
 
 @pytest.mark.parametrize("command", [["ls"], ["gc", "--keep", "1"]])

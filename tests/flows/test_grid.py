@@ -265,7 +265,11 @@ def test_renamed_plan_and_labels_find_their_results(
 
 
 def test_failing_cell_takes_down_nothing_else(
-    photos: Path, server: ServerHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path,
+    server: ServerHandle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from foodvision.stages import training
 
@@ -285,10 +289,50 @@ def test_failing_cell_takes_down_nothing_else(
     assert ranked["mlp · 1 epoch"] is None
     assert ranked["tiny · 2 epochs"] in (1, 2)
     assert rows(home, "select status from runs") == [{"status": "failed"}]
+    _check_logs_of_failure(home, outcome, monkeypatch, capsys)
     monkeypatch.undo()
     mended = run_plan(plan_text(photos, GRID), home)
     assert not mended.failures
     assert mended.counted.epochs == 2
+
+
+def _check_logs_of_failure(
+    home: Home,
+    outcome: RunOutcome,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Why a cell failed is in a file that the run, the warehouse, the report and `logs` name."""
+    one, two = (outcome.failed_logs[f"mlp · {epochs}"] for epochs in ("1 epoch", "2 epochs"))
+    assert one == two  # the second epoch was not tried, because the first failed
+    told = one.read_text()
+    assert "train mlp, epoch 1" in told.splitlines()[0]
+    assert "Traceback" in told
+    assert "ZeroDivisionError: planted" in told
+    in_home = one.relative_to(home.root).as_posix()
+    logs = rows(home, "select log_path from cell_runs where status = 'failed'")
+    assert logs == [{"log_path": in_home}] * 2
+    (run,) = rows(home, "select log_path from runs")
+    run_log = (home.root / run["log_path"]).read_text()
+    assert "train mlp, epoch 1, mlp, 2 cells failed: ZeroDivisionError" in run_log
+    kept = rows(home, "select log_path from stages where error is null and not is_hit")
+    texts = [(home.root / row["log_path"]).read_text() for row in kept]
+    assert sum("epoch 2: train loss" in text for text in texts) == 1  # of tiny
+    assert f'<a href="../../{in_home}">its log</a>' in outcome.report.read_text()
+    monkeypatch.setenv("FOODVISION_HOME", str(home.root))
+    assert main(["logs", "small"]) == 0
+    said = capsys.readouterr().out
+    assert f"--- {one}" in said
+    assert said.count("ZeroDivisionError: planted") >= 2
+    assert main(["logs", "small", "tiny · 2 epochs", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert {row["status"] for row in listed} == {"done"}
+    assert {"pixels", "train"} == {row["kind"] for row in listed}
+    assert main(["logs", "small", "tiny · 2 epochs"]) == 0
+    assert "epoch 1: train loss" in capsys.readouterr().out
+    assert main(["logs", "small", "tinny"]) == 2
+    assert "none of the plan small is called 'tinny'" in capsys.readouterr().err
+    assert main(["logs", "small", "--failed"]) == 0
 
 
 def test_warehouse_rebuilt_from_store_and_journals_is_the_same(

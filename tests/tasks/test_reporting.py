@@ -48,7 +48,9 @@ def eight(made: Made, home: Home) -> Made:
 
 
 def _gather(reporter: Reporter, leaderboard: list[dict[str, Any]]) -> Report:
-    return Gatherer(reporter.plan, reporter.home, reporter.store, leaderboard).gather()
+    return Gatherer(
+        reporter.plan, reporter.home, reporter.store, leaderboard, reporter.path.parent
+    ).gather()
 
 
 def test_it_says_what_is_known_of_eight_cells(eight: Made) -> None:

@@ -183,7 +183,7 @@ class _FullDisk:
 
     @contextmanager
     def taking(self, jobs: Sequence[Job]) -> Iterator[Doer]:
-        yield lambda _: Attempt(tally=Tally(epochs=1))
+        yield lambda *_: Attempt(tally=Tally(epochs=1))
         raise StoreError("the disk is full")
 
 

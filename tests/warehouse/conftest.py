@@ -55,6 +55,7 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "device": (_TEXT, "cpu"),
         "environment_json": (_TEXT, None),
         "set_json": (_TEXT, None),
+        "log_path": (_TEXT, None),
     },
     "cells": {
         "cell_id": (_TEXT, "cell-1"),
@@ -116,6 +117,7 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "train_key": (_TEXT, "train-1"),
         "epochs_trained": (_COUNT, 5),
         "best_epoch": (_COUNT, None),
+        "log_path": (_TEXT, None),
         **_METRICS,
         "seconds_alone": (_REAL, 10.0),
         "seconds_paid": (_REAL, 2.0),
@@ -205,6 +207,7 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "bytes": (_COUNT, 4096),
         "peak_memory_bytes": (_COUNT, None),
         "error": (_TEXT, None),
+        "log_path": (_TEXT, None),
     },
     "system_metrics": {
         "run_id": (_TEXT, "run-1"),

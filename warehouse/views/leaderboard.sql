@@ -3,7 +3,7 @@
 -- plan_name, cell_id: the row
 -- kind: trained, or what is made of trained cells: tta, mean, weighted, vote (see composites)
 -- label, position, axes_json: what that plan calls the cell, its place there, its axes
--- status, error: completed, failed, diverged or pending; why it failed
+-- status, error, log_path: completed, failed, diverged or pending; why it failed, and the log
 -- result_key, train_key: keys of the result and of the trained state
 -- arch … settings_json: the recipe, as in cells
 -- config_id: hash of the recipe without its seed: cells that differ in the seed alone share it
@@ -69,6 +69,7 @@ select
     latest.axes_json,
     latest.status,
     latest.error,
+    latest.log_path,
     latest.result_key,
     latest.train_key,
     entries.arch,
@@ -148,6 +149,7 @@ comment on column leaderboard.position is 'place of the cell in the plan, from 0
 comment on column leaderboard.axes_json is 'the value of each axis of the plan here, as JSON: axis path to label';
 comment on column leaderboard.status is 'completed, failed, diverged or pending';
 comment on column leaderboard.error is 'why it failed; null: it did not';
+comment on column leaderboard.log_path is 'file in the home with the log of the stage that failed; null: none failed';
 comment on column leaderboard.result_key is 'key of the result, to join epochs, predictions and class_metrics by';
 comment on column leaderboard.train_key is 'key of the state that was trained';
 comment on column leaderboard.arch is 'architecture';

@@ -80,6 +80,7 @@ class Entry:
         axes: label of the choice by dotted path, seeds left out.
         status: completed, failed, diverged, collapsed or pending.
         note: why it did not complete.
+        log: relative URL of the file that tells more of that; `None`: there is none.
         figures: by column; those that are not known are left out.
         stopped: what a stop rule did, in words; `None` where it did nothing.
         seeds: its cells, if there are several.
@@ -96,6 +97,7 @@ class Entry:
     status: str
     note: str | None
     figures: Mapping[str, Figure]
+    log: str | None = None
     stopped: str | None = None
     seeds: Sequence[Seed] = ()
     verdict: Verdict | None = None
