@@ -2,8 +2,9 @@
 
     python benchmarks/warehouse_load.py [--cells 1000] [--epochs 10] [--images 75] [--rows 1000000]
 
-First one run of a plan is loaded; then the leaderboard is read in warehouses with so many rows of
-epochs: 1,000 of each cell, 100, and 10. Reading times are medians of seven.
+First one run of a plan is loaded, and then as many rows of optimiser steps; then the leaderboard is
+read in warehouses with so many rows of epochs: 1,000 of each cell, 100, and 10. Reading times are
+medians of seven.
 """
 
 from __future__ import annotations
@@ -103,6 +104,14 @@ ROWS = {
 }
 
 
+STEPS = """
+    select
+        md5('result ' || n) as result_key, step, 1 + step // 100 as epoch, 32 as images,
+        1 / step + random() / 10 as loss, 1 + random() as gradient_norm, 0.001 as learning_rate
+    from range($cells) as cells (n), range(1, $steps + 1) as steps (step)
+"""
+
+
 def main() -> None:
     """Print one line per figure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -117,6 +126,11 @@ def main() -> None:
         tables = _describe(options.cells, options.epochs, options.images)
         _print("load into a new file", _timed(lambda: warehouse.load(path, tables)))
         _print("load the same again", _timed(lambda: warehouse.load(path, tables)))
+        _read(path)
+        steps = {"steps": _steps(options.cells, options.rows // options.cells)}
+        print(f"\nand {steps['steps'].num_rows:,} steps")
+        _print("load the steps", _timed(lambda: warehouse.load(path, steps)))
+        _print("load nothing", _timed(lambda: warehouse.load(path, {})))
         _read(path)
         for epochs in (1000, 100, 10):
             path = Path(folder) / f"{epochs}.duckdb"
@@ -138,6 +152,12 @@ def synthetic_tables(cells: int, epochs: int, images: int) -> dict[str, pa.Table
             )
             for name, sql in ROWS.items()
         }
+
+
+def _steps(cells: int, steps: int) -> pa.Table:
+    with duckdb.connect(":memory:") as connection:
+        rows = connection.sql(STEPS, params={"cells": cells, "steps": steps}).to_arrow_table()
+    return _complete("steps", rows)
 
 
 def _complete(name: str, rows: pa.Table) -> pa.Table:

@@ -9,6 +9,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.artifacts import (
@@ -38,6 +39,7 @@ from tasks.jobs import plan_tasks
 from tasks.journal import Journal, read_journal
 from tasks.loading import load_cells, load_run
 from tasks.logs import RUN_LOG, keeping, logs_of, path_in_home, write_failure
+from tasks.model_names import link_names
 from tasks.monitoring import monitored
 from tasks.outcomes import Ledger
 from tasks.paces import PaceBook
@@ -46,7 +48,7 @@ from tasks.prefect_tasks import do_step, report_hits, start_compute
 from tasks.publishing import Publisher, training_status
 from tasks.ranking import rank_cells
 from tasks.reach import REACH_LOCK
-from tasks.records import system_samples
+from tasks.records import cell_outcomes, system_samples
 from tasks.reporting import Reporter
 from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
 from tasks.schedule import run_groups
@@ -55,7 +57,6 @@ from tasks.soundness import set_damaged_aside
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
@@ -240,6 +241,7 @@ class Run:
         leaderboard = self._load()
         if self.plan.save == "best":
             leaderboard = self._save_best(graph, publisher, leaderboard)
+        self._link_models(leaderboard)
         self._board.show(leaderboard)
         pictures = self._draw(leaderboard)
         report = self._report(leaderboard)
@@ -513,6 +515,21 @@ class Run:
             if composite.composite.cell_id == best and self._save_members(composite, publisher):
                 return self._load()
         return leaderboard
+
+    def _link_models(self, leaderboard: Sequence[Mapping[str, Any]]) -> None:
+        """Let readable names among the saved models mean what this run found."""
+        saved = {row["label"]: row["model_path"] for row in leaderboard if row["model_path"]}
+        models = {label: Path(path) for label, path in saved.items()}
+        told = cell_outcomes(read_journal(self._journal_path))
+        finished = [row for row in told.values() if row["status"] != "failed"]
+        latest = max(finished, key=lambda row: row["at"], default={"model_path": None})
+        first = leaderboard[0]
+        link_names(
+            self.home.models / self.plan.name,
+            models,
+            best=models.get(first["label"]) if first["rank"] else None,
+            latest=Path(latest["model_path"]) if latest["model_path"] else None,
+        )
 
     def _save_members(self, compiled: CompiledComposite, publisher: Publisher) -> bool:
         """Save the members of the winner, and its card; return whether anything changed."""

@@ -8,26 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foodvision.data.datasets import open_dataset
 from foodvision.data.selection import select
-from foodvision.errors import StoreError, WarehouseError
+from foodvision.errors import StoreError
 from foodvision.store import Entry, Store
 from tasks.evaluation_rows import told_accuracy
 from tasks.journal import journals, read_journal
 from tasks.records import latest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from foodvision.home import Home
     from warehouse.reading import Result
 
 Event = Mapping[str, Any]
 
-_SHORTEST_KEY = 6
 _SHORT = 12
 
 
@@ -71,45 +69,6 @@ class Lineage:
             ],
             "edges": [{"from": made, "to": source} for made, source in self.edges],
         }
-
-
-def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) -> Result:
-    """Return the result that a name means.
-
-    Args:
-        name: a saved model's file; `best` or `latest`, alone or behind a plan's name (`demo:best`);
-            a label, alone or behind a plan's name; or the beginning of a result's key.
-        results: to choose from, the latest first.
-        best: keys of the results that are the best of their plan.
-
-    Raises:
-        WarehouseError: none is called so, or several are.
-    """
-    plan, _, alias = name.rpartition(":")
-    of_plan = [each for each in results if not plan or each.plan == plan]
-    if alias == "latest":
-        found = of_plan[:1]
-    elif alias == "best":
-        found = [each for each in of_plan if each.result_key in best][:1]
-    else:
-        found = [each for each in results if _is_called(each, name)]
-    if len({each.result_key for each in found}) == 1:
-        return found[0]
-    told = f"{len(found)} results are" if found else "no result is"
-    known = ", ".join(dict.fromkeys(f"{each.plan}:best" for each in results))
-    raise WarehouseError(
-        f"a result is named by its model's file, its label, {_SHORTEST_KEY} or more letters of its "
-        f"key, or as best or latest of a plan; {told} called {name!r}. There are, among others, "
-        f"{known or 'none: nothing has run yet'}."
-    )
-
-
-def _is_called(result: Result, name: str) -> bool:
-    if name in (result.label, f"{result.plan}:{result.label}"):
-        return True
-    if len(name) >= _SHORTEST_KEY and result.result_key.startswith(name.lower()):
-        return True
-    return result.model_path is not None and Path(result.model_path) == Path(name).absolute()
 
 
 def trace(result: Result, home: Home, *, epoch: int | None = None) -> Lineage:

@@ -86,13 +86,14 @@ class Publisher:
 
     # -- models -------------------------------------------------------------------------------
 
-    def model_path(self, compiled: CompiledCell) -> Path:
-        """Return where the cell's model is, or would be, saved."""
-        return self.file(compiled.cell.label, compiled.result_key, ".pth")
+    def model_path(self, compiled: CompiledCell, *, epoch: int | None = None) -> Path:
+        """Return where the cell's model, or that of an epoch, is, or would be, saved."""
+        suffix = ".pth" if epoch is None else f"-epoch-{epoch}.pth"
+        return self.file(compiled.cell.label, compiled.result_key, suffix)
 
     def file(self, label: str, result_key: str, suffix: str) -> Path:
         """Return where a file about a result lies among the saved models."""
-        name = f"{_file_name(label)}-{result_key[:8]}{suffix}"
+        name = f"{file_name(label)}-{result_key[:8]}{suffix}"
         return self.home.models / self.plan.name / name
 
     @property
@@ -104,26 +105,35 @@ class Publisher:
         """Return the cell's saved model, `None` if there is none."""
         return self.model_path(compiled) if self._is_saved(compiled) else None
 
-    def save(self, compiled: CompiledCell) -> Path:
-        """Save the cell's final model: a stock state dict, and its card beside it."""
+    def save(self, compiled: CompiledCell, *, epoch: int | None = None) -> Path:
+        """Save a cell's model: a stock state dict, and its card beside it.
+
+        Args:
+            compiled: the cell.
+            epoch: whose state it is, which must be kept; `None`: its result's.
+        """
         from foodvision.models.saved import save_model
         from foodvision.stages.training import load_state
 
-        model = self._site.models.initial(compiled.phase)
-        load_state(self.store, compiled.final, model)
-        path = self.model_path(compiled)
-        return save_model(path.parent, model, name=path.stem, card=self._card(compiled))
+        at = len(compiled.states) if epoch is None else epoch
+        model = self._site.models.initial(compiled.chain.phase(at))
+        load_state(self.store, compiled.chain.states[at - 1], model)
+        path = self.model_path(compiled, epoch=epoch)
+        return save_model(path.parent, model, name=path.stem, card=self._card(compiled, epoch))
 
     def _is_saved(self, compiled: CompiledCell) -> bool:
         path = self.model_path(compiled)
         return path.is_file() and path.with_suffix(".json").is_file()
 
-    def _card(self, compiled: CompiledCell) -> Row:
+    def _card(self, compiled: CompiledCell, epoch: int | None) -> Row:
         cell, phase = compiled.cell, compiled.phase
         scores = {
             part: self.store.get("score", key).notes["rows"][-1]
             for part, key in compiled.score_keys.items()
         }
+        if epoch is not None:
+            phase = compiled.chain.phase(epoch)
+            scores = self._scores_at(compiled, epoch)
         return {
             "plan": self.plan.name,
             "plan_id": self.plan.plan_id,
@@ -139,7 +149,12 @@ class Publisher:
                 for part, row in scores.items()
                 for name in ("accuracy", "loss")
             },
-            **({"stopped": asdict(compiled.decision)} if compiled.decision else {}),
+            **(
+                {"stopped": asdict(compiled.decision)}
+                if compiled.decision and epoch is None
+                else {}
+            ),
+            **({} if epoch is None else {"epoch": epoch}),
             "digests": {
                 "weights": phase.inputs["weights"],
                 "train_images": phase.train.digest,
@@ -148,6 +163,15 @@ class Publisher:
             },
             "environment": dict(phase.inputs["environment"]),
         }
+
+    def _scores_at(self, compiled: CompiledCell, epoch: int) -> dict[Any, Row]:
+        """Return how the state after an epoch scored, where that is kept."""
+        epochs = chain_epochs(self.store, compiled.curve_key, last_epoch=compiled.curve_end)
+        found = {
+            part: scored_epochs(self.store, epochs, images.digest).get(epoch)
+            for part, images in compiled.image_sets.items()
+        }
+        return {part: row for part, row in found.items() if row}
 
     @cached_property
     def _site(self) -> Site:
@@ -221,7 +245,7 @@ def training_status(store: Store, compiled: CompiledCell) -> str:
     return "diverged" if notes["diverged"] else "completed"
 
 
-def _file_name(label: str) -> str:
+def file_name(label: str) -> str:
     """Return a label as a file name that needs no quotes in a shell."""
     kept = re.sub(r"[^\w.+=-]+", "-", label.replace(" · ", "_"))
     short = kept.strip("-.").encode()[:_MAX_NAME_BYTES].decode(errors="ignore")

@@ -68,6 +68,7 @@ _KINDS = {
     "vote": "an ensemble: the vote of its members",
 }
 _WORST_CLASSES = 5
+_MODEL_FILES = (".pth", ".json")
 
 PlanOrName = Annotated[
     str | None, typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: all.")
@@ -195,9 +196,11 @@ def predict(
         typer.Option("--plan", help="The best model of this plan; default: of the last run's."),
     ] = None,
     model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--model", help="A saved model (.pth, its JSON beside it) or ensemble (.json)."
+            "--model",
+            help="A saved model's file (.pth, its JSON beside it; an ensemble's .json), or a name: "
+            "demo:best, a label, demo:best@epoch-5.",
         ),
     ] = None,
     picture: Annotated[
@@ -210,7 +213,9 @@ def predict(
 
     Exits with 1 if some photos could not be read.
     """
-    path = model or _best_model(plan)  # before torch is imported: there may be none
+    path = (
+        _named_model(model) if model else _best_model(plan)
+    )  # before torch is imported: there may be none
 
     from foodvision.evaluate.answering import Answerer
     from foodvision.evaluate.photos import predict_photos
@@ -481,6 +486,41 @@ def _best_model(plan: str | None) -> Path:
             f"--set save=best, or name a saved model with --model."
         )
     return Path(row["model_path"])
+
+
+def find_named(name: str) -> tuple[reading.Result, int | None]:
+    """Return the result that a name means, and the epoch of it where the name says one.
+
+    Raises:
+        WarehouseError: no result is called so, or several are; or nothing has run yet.
+    """
+    from tasks.model_names import BEST, find_result, split_epoch, split_plan
+    from warehouse import reading
+
+    with translated():
+        results = reading.results(current_home().warehouse)
+    base, epoch = (name, None) if any(r.label == name for r in results) else split_epoch(name)
+    plan, alias = split_plan(base)
+    best = best_results(plan or results[0].plan) if alias == BEST and results else set()
+    return find_result(base, results, best=best), epoch
+
+
+def _named_model(name: str) -> Path:
+    """Return the file of a saved model that is named by it, or as `foodvision lineage` does."""
+    path = Path(name)
+    if path.exists() or path.suffix in _MODEL_FILES:
+        return path
+    result, epoch = find_named(name)
+    if epoch is not None:
+        from tasks.saved_epochs import save_epoch
+
+        return save_epoch(result, epoch, current_home())
+    if not result.model_path:
+        raise WarehouseError(
+            f"{result.label} was not saved. Run its plan with --set save=all, or name an epoch of "
+            f"it whose snapshot is kept: {name}@epoch-1."
+        )
+    return Path(result.model_path)
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -9,11 +9,10 @@ import typer
 
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, current_home
-from flows.cli.results import best_results, translated
+from flows.cli.results import find_named
 
 if TYPE_CHECKING:
     from tasks.lineage import Lineage
-    from warehouse.reading import Result
 
 
 class Form(StrEnum):
@@ -49,7 +48,8 @@ def lineage(
         typer.Argument(
             metavar="[MODEL]",
             help="A saved model's file, a label, the beginning of a result's key, or best or "
-            "latest, also of a plan (demo:best). Default: the best of the plan that ran last.",
+            "latest, also of a plan (demo:best), also of an epoch (demo:best@epoch-5). Default: "
+            "the best of the plan that ran last.",
         ),
     ] = "best",
     epoch: Annotated[
@@ -65,14 +65,11 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Say where a model comes from: scores, states, rows, weights, data, down to the images."""
-    from tasks.lineage import dot, find_result, image_list, mermaid, trace, tree_lines
-    from warehouse import reading
+    from tasks.lineage import dot, image_list, mermaid, trace, tree_lines
 
     place = current_home()
-    with translated():
-        results = reading.results(place.warehouse)
-    found = find_result(model, results, best=_best_of(model, results))
-    traced = trace(found, place, epoch=epoch)
+    found, named_epoch = find_named(model)
+    traced = trace(found, place, epoch=epoch or named_epoch)
     lists = (
         {node.id: image_list(node, place) for node in traced.nodes if node.kind == "images"}
         if images
@@ -90,14 +87,6 @@ def lineage(
         tables.say(f"\n{name}")
         for image in listed:
             tables.say(f"{image['sha256']}  {image['path']}")
-
-
-def _best_of(model: str, results: list[Result]) -> set[str]:
-    """Return the keys of the best results that a name may mean."""
-    plan, _, alias = model.rpartition(":")
-    if alias != "best" or not results:
-        return set()
-    return best_results(plan or results[0].plan)
 
 
 def _with_images(traced: Lineage, lists: dict[str, list[dict[str, str]]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,8 +25,6 @@ from tests.running import make_photos, plan_text
 from warehouse import statements
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flows.run import RunOutcome
     from flows.server import ServerHandle
 
@@ -314,7 +313,7 @@ def _check_logs_of_failure(
     assert logs == [{"log_path": in_home}] * 2
     (run,) = rows(home, "select log_path from runs")
     run_log = (home.root / run["log_path"]).read_text()
-    assert "train mlp, epoch 1, mlp, 2 cells failed: ZeroDivisionError" in run_log
+    assert "train mlp, epoch 1, photos, 2 cells failed: ZeroDivisionError" in run_log
     kept = rows(home, "select log_path from stages where error is null and not is_hit")
     texts = [(home.root / row["log_path"]).read_text() for row in kept]
     assert sum("epoch 2: train loss" in text for text in texts) == 1  # of tiny
@@ -434,12 +433,14 @@ def test_save_best_keeps_one_model(
     long = f"description={'x' * 100}"
     outcome = run_plan(text, home, overrides=["save=best", long])
     assert _tags(outcome) == ["save=best", f"{long[:79]}…"]
-    saved = sorted((home.models / "thrifty").glob("*.pth"))
+    there = sorted((home.models / "thrifty").glob("*.pth"))
+    saved = [path for path in there if not path.is_symlink()]
     assert [str(saved[0])] == [
         row["model_path"] for row in outcome.leaderboard if row["model_path"]
     ]
     assert outcome.leaderboard[0]["model_path"] == str(saved[0])
     assert len(saved) == 1
+    assert {path.resolve() for path in there} == {*saved}  # by its other names
 
 
 @pytest.mark.parametrize(
@@ -546,6 +547,44 @@ def test_lineage_leads_from_the_best_model_to_its_images(
     )
     listed = sorted((image["path"], image["sha256"]) for image in tested["images"])
     assert listed == sorted((row["path"], row["image_sha256"]) for row in found)
+
+
+def test_names_among_the_saved_models_mean_them(
+    first: tuple[Home, RunOutcome], capsys: pytest.CaptureFixture[str], photos: Path
+) -> None:
+    home, outcome = first
+    folder, where = home.models / "small", ["--home", str(home.root)]
+    saved = {row["label"]: Path(row["model_path"]) for row in outcome.leaderboard}
+    links = {path.name: path.readlink() for path in folder.iterdir() if path.is_symlink()}
+    names = {"best", "latest", *(path.stem[:-9] for path in saved.values())}
+    assert links.keys() == {f"{name}{suffix}" for name in names for suffix in (".pth", ".json")}
+    assert links["best.pth"] == Path(next(iter(saved.values())).name)
+    assert links["latest.pth"] == Path(saved["mlp · 2 epochs"].name)
+    assert load_saved(folder / "best.pth")[1]["label"] == outcome.leaderboard[0]["label"]
+    assert main(["lineage", str(folder / "mlp_1-epoch.pth"), "--json", *where]) == 0
+    found = json.loads(capsys.readouterr().out)["nodes"]
+    assert found[1]["title"].startswith("mlp · 1 epoch")
+    photo = str(next(photos.rglob("*.png")))
+    told = {}
+    keys = {row["label"]: row["result_key"][:12] for row in outcome.leaderboard}
+    one_epoch, two_epochs = keys["mlp · 1 epoch"], keys["mlp · 2 epochs"]
+    for name in (one_epoch, f"{two_epochs}@epoch-1", str(folder / "latest.pth"), two_epochs):
+        assert main(["predict", photo, "--model", name, "--json", *where]) == 0
+        (told[name],) = json.loads(capsys.readouterr().out)
+    one, epoch, latest, two = told.values()
+    assert one["probabilities"] == epoch["probabilities"]  # the same state
+    assert epoch["model"] == str(folder / f"{saved['mlp · 2 epochs'].stem}-epoch-1.pth")
+    assert latest["probabilities"] == two["probabilities"]
+    assert two["probabilities"] != one["probabilities"]
+    card = json.loads(Path(epoch["model"]).with_suffix(".json").read_text())
+    first_card = json.loads(saved["mlp · 1 epoch"].with_suffix(".json").read_text())
+    assert card["epoch"] == 1
+    assert card["sha256"] == first_card["sha256"]
+    assert card["metrics"] == first_card["metrics"]
+    assert main(["predict", photo, "--model", f"{two_epochs}@epoch-3", *where]) == 2
+    assert "there is one of epoch 1, 2, not of 3" in capsys.readouterr().err
+    assert main(["lineage", f"{two_epochs}@epoch-1", *where]) == 0
+    assert "epoch 1" in capsys.readouterr().out
 
 
 def test_lineage_of_an_epoch_and_as_pictures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.publishing import _file_name
+from tasks.publishing import file_name
 
 
 @pytest.mark.parametrize(
@@ -17,10 +17,10 @@ from tasks.publishing import _file_name
     ],
 )
 def test_labels_become_file_names(label: str, name: str) -> None:
-    assert _file_name(label) == name
+    assert file_name(label) == name
 
 
 def test_long_names_are_cut_between_characters() -> None:
-    name = _file_name("ピ" * 200)
+    name = file_name("ピ" * 200)
     assert name == "ピ" * 60
     assert len(name.encode()) <= 180

@@ -1,0 +1,126 @@
+"""Names of models for people: `demo:best`, a label, a file, an epoch of one; and links by them.
+
+In `models/<plan>/` a saved model bears its label and the beginning of its result's key. Beside it
+lie links without the key: `best` and `latest` of the plan, and each label's latest version.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from foodvision.errors import WarehouseError
+from tasks.publishing import file_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from warehouse.reading import Result
+
+BEST, LATEST = "best", "latest"
+_EPOCH = re.compile(r"(?P<name>.*)@epoch-(?P<epoch>[1-9]\d*)")
+_SHORTEST_KEY = 6
+_SUFFIXES = (".pth", ".json")
+
+
+def split_epoch(name: str) -> tuple[str, int | None]:
+    """Return a name without its epoch, and the epoch: `demo:best@epoch-10`, or `@epoch-10`."""
+    found = _EPOCH.fullmatch(name)
+    return (found["name"] or BEST, int(found["epoch"])) if found else (name, None)
+
+
+def split_plan(name: str) -> tuple[str, str]:
+    """Return the plan that a name begins with, if any, and the rest: `demo:best` or `demo/best`."""
+    plan, _, rest = name.rpartition(":")
+    if not plan and rest.endswith((f"/{BEST}", f"/{LATEST}")):
+        plan, _, rest = name.rpartition("/")
+    return plan, rest
+
+
+def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) -> Result:
+    """Return the result that a name means.
+
+    Args:
+        name: a saved model's file, or a link to it; `best` or `latest`, alone or behind a plan's
+            name (`demo:best`, `demo/best`); a label, alone or behind a plan's name; or the
+            beginning of a result's key.
+        results: to choose from, the latest first.
+        best: keys of the results that are the best of their plan.
+
+    Raises:
+        WarehouseError: none is called so, or several are.
+    """
+    plan, alias = split_plan(name)
+    of_plan = [each for each in results if not plan or each.plan == plan]
+    if alias == LATEST:
+        found = of_plan[:1]
+    elif alias == BEST:
+        found = [each for each in of_plan if each.result_key in best][:1]
+    else:
+        found = [each for each in results if _is_called(each, name)]
+    if len({each.result_key for each in found}) == 1:  # of several plans, perhaps
+        return next((each for each in found if each.model_path), found[0])
+    told = f"{len(found)} results are" if found else "no result is"
+    known = ", ".join(dict.fromkeys(f"{each.plan}:{BEST}" for each in results))
+    raise WarehouseError(
+        f"a result is named by its model's file, its label, {_SHORTEST_KEY} or more letters of its "
+        f"key, or as best or latest of a plan; {told} called {name!r}. There are, among others, "
+        f"{known or 'none: nothing has run yet'}."
+    )
+
+
+def _is_called(result: Result, name: str) -> bool:
+    if name in (result.label, f"{result.plan}:{result.label}"):
+        return True
+    if len(name) >= _SHORTEST_KEY and result.result_key.startswith(name.lower()):
+        return True
+    return result.model_path is not None and Path(result.model_path).resolve() == (
+        Path(name).resolve()
+    )
+
+
+# -- links --------------------------------------------------------------------------------------
+
+
+def link_names(
+    folder: Path, models: Mapping[str, Path], *, best: Path | None, latest: Path | None
+) -> None:
+    """Let readable names beside a plan's saved models mean them.
+
+    They are relative links, so that the folder can be moved; copies where the system has no links.
+
+    Args:
+        folder: of the plan's saved models.
+        models: by label.
+        best: the plan's best; `None`: it is not saved.
+        latest: the one that was finished last; `None`: it is not saved.
+    """
+    if not folder.is_dir():
+        return
+    names = {label: file_name(label) for label in models}
+    count = Counter(names.values())
+    wanted: dict[str, Path | None] = {
+        names[label]: path for label, path in models.items() if count[names[label]] == 1
+    }
+    for name, path in (wanted | {BEST: best, LATEST: latest}).items():
+        for suffix in _SUFFIXES:
+            target = None if path is None else path.with_suffix(suffix)
+            _link(folder / f"{name}{suffix}", target)
+
+
+def _link(link: Path, target: Path | None) -> None:
+    if target is None or not target.is_file():
+        link.unlink(missing_ok=True)
+        return
+    if link.is_symlink() and link.readlink() == Path(target.name):
+        return
+    beside = link.with_name(f".{link.name}.{uuid4().hex[:8]}")
+    try:
+        beside.symlink_to(target.name)
+    except OSError:  # not on this system, or not for this user
+        shutil.copyfile(target, beside)
+    beside.replace(link)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foodvision.errors import WarehouseError
+from tasks.model_names import find_result, link_names, split_epoch, split_plan
+from warehouse.reading import Result
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("demo:best@epoch-10", ("demo:best", 10)),
+        ("@epoch-3", ("best", 3)),
+        ("demo:best", ("demo:best", None)),
+        ("mlp@epoch-0", ("mlp@epoch-0", None)),
+        ("ピザ · 5@epoch-5", ("ピザ · 5", 5)),
+    ],
+)
+def test_an_epoch_follows_a_name(name: str, parts: tuple[str, int | None]) -> None:
+    assert split_epoch(name) == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("demo:best", ("demo", "best")),
+        ("demo/latest", ("demo", "latest")),
+        ("best", ("", "best")),
+        ("demo/mlp", ("", "demo/mlp")),
+    ],
+)
+def test_a_plan_precedes_a_name(name: str, parts: tuple[str, str]) -> None:
+    assert split_plan(name) == parts
+
+
+def _save(folder: Path, name: str, *suffixes: str) -> Path:
+    for suffix in suffixes:
+        (folder / f"{name}{suffix}").write_text(name)
+    return folder / f"{name}{suffixes[0]}"
+
+
+def _links(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir() if path.is_symlink()}
+
+
+def test_links_follow_what_is_saved(tmp_path: Path) -> None:
+    old = _save(tmp_path, "mlp-11111111", ".pth", ".json")
+    link_names(tmp_path, {"mlp": old}, best=old, latest=old)
+    new = _save(tmp_path, "mlp-22222222", ".pth", ".json")
+    mean = _save(tmp_path, "mean-33333333", ".json")
+    link_names(tmp_path, {"mlp": new, "mean": mean}, best=mean, latest=None)
+    assert _links(tmp_path) == {
+        "mlp.pth": "mlp-22222222",
+        "mlp.json": "mlp-22222222",
+        "mean.json": "mean-33333333",
+        "best.json": "mean-33333333",  # an ensemble is a card: no best.pth
+    }
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert _links(moved)["best.json"] == "mean-33333333"
+
+
+def test_labels_that_are_one_file_name_have_no_link(tmp_path: Path) -> None:
+    one, two = (_save(tmp_path, f"a-b-{n * 8}", ".pth", ".json") for n in "12")
+    link_names(tmp_path, {"a b": one, "a-b": two}, best=one, latest=two)
+    assert {name.partition(".")[0] for name in _links(tmp_path)} == {"best", "latest"}
+
+
+def test_where_there_are_no_links_files_are_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refused)
+    for name in ("mlp-11111111", "mlp-22222222"):
+        saved = _save(tmp_path, name, ".pth", ".json")
+        link_names(tmp_path, {"mlp": saved}, best=saved, latest=None)
+        assert (tmp_path / "best.pth").read_text() == name
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_link_is_called_what_it_leads_to(tmp_path: Path) -> None:
+    saved = _save(tmp_path, "mlp-11111111", ".pth", ".json")
+    link_names(tmp_path, {"mlp": saved}, best=saved, latest=saved)
+    result = Result("demo", "mlp", "cell", "1" * 64, "run", str(saved), 0.9)
+    assert find_result(str(tmp_path / "best.pth"), [result], best=()) is result
+    assert find_result("demo/best", [result], best={"1" * 64}) is result
+    unsaved = Result("other", "mlp", "cell", "1" * 64, "run", None, 0.9)
+    assert find_result("mlp", [unsaved, result], best=()) is result
+    with pytest.raises(WarehouseError, match="no result is called 'demo/worst'"):
+        find_result("demo/worst", [result], best=())
