@@ -202,7 +202,7 @@ class Run:
         """Show in TensorBoard what the machine did, where the run took long enough to be seen."""
         events = read_journal(self._journal_path)
         samples = system_samples(events)
-        if not samples:
+        if not (samples and self.plan.record.tensorboard):
             return
         from foodvision.report.tensorboard import system_folder, write_system
 
@@ -367,7 +367,8 @@ class Run:
             warn_of_crowd(runner.workers(("cpu",)), max(p.settings.threads for p in phases))
             check_weights(running, runner, devices)
             most = max(runner.workers(devices(phase.settings)) for phase in phases)
-            self._do(plan_tasks(graph, work, devices=devices, workers=most), graph, work, runner)
+            groups = plan_tasks(graph, work, devices=devices, workers=most, record=self.plan.record)
+            self._do(groups, graph, work, runner)
         return True
 
     def _runner(self, devices: Sequence[Sequence[str]]) -> AbstractContextManager[Runner]:

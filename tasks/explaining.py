@@ -10,6 +10,7 @@ from foodvision.plan.diff import Difference, diff_graphs
 from foodvision.plan.explain import Explanation, explain
 from foodvision.plan.rate_curves import RateCurve, rate_curves
 from foodvision.plan.work import plan_work
+from foodvision.stages.steps import has_steps
 from foodvision.store import Store
 from tasks.compiling import compile_plan
 from tasks.finished import StoreFinished
@@ -17,6 +18,7 @@ from tasks.paces import Forecast, PaceBook
 
 if TYPE_CHECKING:
     from foodvision.home import Home
+    from foodvision.plan.graph import Graph
     from foodvision.plan.schema import Plan
 
 
@@ -28,11 +30,14 @@ class Prospect:
         explanation: the work.
         forecast: how long it will take.
         free_bytes: of the home's disk; `None`: not to be had.
+        epochs_without_steps: that are in the store, where the plan asks for their steps: runs that
+            noted none have computed them, and they are not trained again for it.
     """
 
     explanation: Explanation
     forecast: Forecast
     free_bytes: int | None
+    epochs_without_steps: int
 
     @property
     def lacks_room(self) -> bool:
@@ -45,6 +50,7 @@ class Prospect:
         return self.explanation.to_json() | {
             "disk": disk | {"total": self.explanation.disk.total, "free": self.free_bytes},
             "seconds": self.forecast.to_json(),
+            "epochs_without_steps": self.epochs_without_steps,
         }
 
 
@@ -54,16 +60,23 @@ def explain_plan(plan: Plan, home: Home) -> Prospect:
     Raises:
         DataError: a data set has not been fetched yet, so its images are not known.
     """
-    graph = compile_plan(plan, home).graph
+    graph, store = compile_plan(plan, home).graph, Store(home.store)
     work = plan_work(
         graph,
-        StoreFinished(Store(home.store)),
+        StoreFinished(store),
         features_bytes=plan.limits.features_bytes,
         latency=plan.evaluate.latency,
     )
     forecast = PaceBook(home).forecast(work, cells=len(graph.cells))
     explanation = explain(plan.name, graph, work, save=plan.save, seconds=forecast.stages)
-    return Prospect(explanation, forecast, free_bytes(home.root))
+    without = _epochs_without_steps(graph, store) if plan.record.notes_steps else 0
+    return Prospect(explanation, forecast, free_bytes(home.root), without)
+
+
+def _epochs_without_steps(graph: Graph, store: Store) -> int:
+    keys = {key for compiled in graph.cells for key in compiled.spans if store.has("train", key)}
+    entries = {entry.path.resolve(): entry for entry in (store.get("train", key) for key in keys)}
+    return sum(len(entry.notes["epochs"]) for entry in entries.values() if not has_steps(entry))
 
 
 def explain_rates(plan: Plan, home: Home) -> tuple[RateCurve, ...]:

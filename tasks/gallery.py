@@ -85,7 +85,8 @@ class Gallery:
             subtitle=_sentence(wrong, len(found)),
         )
         self._draw_reliability(best, paths["reliability"])
-        self._track(best, paths)
+        if self.plan.record.tensorboard:
+            self._track(best, paths)
         write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from foodvision.plan.labels import rows_label, span_label
-from foodvision.plan.schema import CellSettings
+from foodvision.plan.schema import CellSettings, RecordSettings
 from tasks.outcomes import Job
 
 if TYPE_CHECKING:
@@ -66,7 +66,14 @@ class TaskGroup:
         return frozenset(need for job in self.jobs for need in job.needs if need not in own)
 
 
-def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) -> list[TaskGroup]:
+def plan_tasks(
+    graph: Graph,
+    work: Work,
+    *,
+    devices: Devices,
+    workers: int = 1,
+    record: RecordSettings | None = None,
+) -> list[TaskGroup]:
     """Return the task runs of a run, in an order that they can be done in.
 
     Args:
@@ -74,8 +81,9 @@ def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) 
         work: what is missing of it.
         devices: tells torch's names of the devices that may do the work of a cell.
         workers: that will do it at the same time: siblings are shared out among them.
+        record: what trainings note beside their epochs; `None`: nothing.
     """
-    maker = _JobMaker(graph, work, devices)
+    maker = _JobMaker(graph, work, devices, record)
     groups = [_alone(maker.rows(job)) for job in work.rows if not job.live]
     groups += _grouped([(job, maker.train(job)) for job in work.training], workers)
     groups += _scoring([maker.score(job) for job in work.scoring], workers)
@@ -88,8 +96,11 @@ def plan_tasks(graph: Graph, work: Work, *, devices: Devices, workers: int = 1) 
 
 
 class _JobMaker:
-    def __init__(self, graph: Graph, work: Work, devices: Devices) -> None:
+    def __init__(
+        self, graph: Graph, work: Work, devices: Devices, record: RecordSettings | None
+    ) -> None:
         self._devices = devices
+        self._record = record
         self._waiting = work.waiting
         self._live = {job.recipe for job in work.rows if job.live}
         self._rows = {job.recipe for job in work.rows if not job.live}
@@ -136,7 +147,7 @@ class _JobMaker:
             cells=_ids(cells),
             needs=(*parent, *self._row_needs(phase.recipe)),
             devices=self._devices(phase.settings),
-            work=partial(_train, job, phase.recipe in self._live),
+            work=partial(_train, job, phase.recipe in self._live, self._record),
         )
 
     def score(self, job: ScoreJob) -> Job:
@@ -223,10 +234,10 @@ def _compute_rows(job: RowsJob, phase: Phase, site: Site) -> Tally:
     return compute_rows(job, site, transform=phase.transform, classes=phase.classes)
 
 
-def _train(job: TrainJob, live: bool, site: Site) -> Tally:
+def _train(job: TrainJob, live: bool, record: RecordSettings | None, site: Site) -> Tally:
     from foodvision.stages.training import train_span
 
-    return train_span(job, site, live=live)
+    return train_span(job, site, live=live, record=record)
 
 
 def _score(job: ScoreJob, live: bool, site: Site) -> Tally:

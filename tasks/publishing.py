@@ -5,6 +5,7 @@ All of it can be made again from the store; what is there already and says the s
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from foodvision.plan.augmentation import augment_words
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from foodvision.plan.stopping import stop_words
+from foodvision.stages.steps import chain_steps
 from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 
@@ -68,15 +70,16 @@ class Publisher:
         return [
             compiled
             for compiled in cells
-            if not self._is_tracked(compiled)
+            if (self.plan.record.tensorboard and not self._is_tracked(compiled))
             or (self.plan.save == "all" and not self._is_saved(compiled))
         ]
 
     def publish(self, cells: Sequence[CompiledCell]) -> None:
-        """Write TensorBoard files, and with `save: all` the model, of each cell."""
+        """Write what the plan asks for of each cell: TensorBoard files, the model."""
         today = datetime.now(UTC).date()
         for compiled in cells:
-            self._track(compiled, today)
+            if self.plan.record.tensorboard:
+                self._track(compiled, today)
             if self.plan.save == "all" and not self._is_saved(compiled):
                 self.save(compiled)
 
@@ -200,7 +203,7 @@ class Publisher:
         return run_folder(self.home.runs, day, self.plan.name, model, rest)
 
     def _track(self, compiled: CompiledCell, today: date) -> None:
-        from foodvision.report.tensorboard import EpochScalars, write_cell
+        from foodvision.report.tensorboard import EpochScalars, StepScalars, write_cell
 
         epochs = chain_epochs(self.store, compiled.curve_key, last_epoch=compiled.curve_end)
         scores = {
@@ -219,9 +222,17 @@ class Publisher:
             final={name: last[name] for name in _FINAL if name in last} | _stop_figures(compiled),
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
+            steps=[StepScalars(**row) for row in self._steps(compiled)],
         )
         write_json(folder / MARK, {"result_key": compiled.result_key})
         self._draw_graph(compiled, today)
+
+    def _steps(self, compiled: CompiledCell) -> Iterable[Row]:
+        """Yield what was noted of the steps of the cell's curve."""
+        steps = chain_steps(self.store, compiled.curve_key, last_epoch=compiled.curve_end)
+        for row in steps.drop_columns("images").to_pylist():
+            rates = row.pop("group_rates_json")
+            yield row | {"group_rates": json.loads(rates) if rates else {}}
 
     def _draw_graph(self, compiled: CompiledCell, today: date) -> None:
         """Write the model's graph, once per architecture and day."""

@@ -32,6 +32,7 @@ from tasks.evaluation_rows import (
     told_accuracy,
 )
 from tasks.latency_rows import latency_rows
+from tasks.step_rows import step_columns
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -51,10 +52,12 @@ class Records:
 
     Attributes:
         rows: by table.
+        columns: rows that are in Arrow already, by table: too many to be handled one by one.
         result_seconds: that went into rows of results, which are made once for all runs.
     """
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    columns: dict[str, list[pa.Table]] = field(default_factory=lambda: defaultdict(list))
     result_seconds: float = 0.0
 
     def add(self, table: str, *rows: Row) -> None:
@@ -65,13 +68,17 @@ class Records:
         """Add all rows of other records."""
         for table, rows in other.rows.items():
             self.add(table, *rows)
+        for table, columns in other.columns.items():
+            self.columns[table] += columns
 
     def tables(self) -> dict[str, pa.Table]:
         """Return Arrow tables of every table that has rows, one row per key."""
         return {
-            name: pa.Table.from_pylist(self.rows[name], schema=schema)
+            name: pa.concat_tables(
+                [pa.Table.from_pylist(self.rows[name], schema=schema), *self.columns[name]]
+            )
             for name, schema in SCHEMAS.items()
-            if self.rows.get(name)
+            if self.rows.get(name) or self.columns.get(name)
         }
 
 
@@ -494,10 +501,14 @@ def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
 
 def _curve_epochs(plan: Event, store: Store) -> list[tuple[str, Row]]:
     """Return the epochs of a cell's curve; it may go on behind the state that is the result."""
+    held, last_epoch = _curve(plan)
+    return chain_epochs(store, held, last_epoch=last_epoch)
+
+
+def _curve(plan: Event) -> tuple[str, int | None]:
+    """Return the state that a cell's curve leads to, and its last epoch where that is before."""
     curve = plan.get("curve")
-    if curve is None:
-        return chain_epochs(store, plan["final"])
-    return chain_epochs(store, curve["held"], last_epoch=curve["last_epoch"])
+    return (plan["final"], None) if curve is None else (curve["held"], curve["last_epoch"])
 
 
 def _rate(epochs: Sequence[tuple[str, Row]]) -> float | None:
@@ -542,6 +553,8 @@ def _seconds_paid(events: Sequence[Event]) -> dict[str, float]:
 def _add_result(records: Records, cell_id: str, plan: Event, reader: _ResultReader) -> None:
     result_key = plan["result_key"]
     records.add("epochs", *_epoch_rows(cell_id, plan, reader))
+    if steps := step_columns(result_key, *_curve(plan), reader.store):
+        records.columns["steps"].append(steps)
     outputs = {
         part: reader.outputs(reader.store.get("score", scored["key"]), scored)
         for part, scored in plan["scores"].items()

@@ -182,6 +182,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         error=_TEXT,
         log_path=_TEXT,
     ),
+    "steps": _schema(
+        result_key=_TEXT,
+        step=pa.int32(),
+        epoch=pa.int32(),
+        images=pa.int32(),
+        loss=_REAL,
+        gradient_norm=_REAL,
+        learning_rate=_REAL,
+        group_rates_json=_TEXT,
+    ),
     "system_metrics": _schema(
         run_id=_TEXT,
         sampled_at=_TIME,

@@ -167,7 +167,8 @@ def run(
     first = work
     while True:
         has_new = not all(ledger.knows(key) for key in work.keys)
-        do_all(plan_tasks(graph, work, devices=_on_cpu, workers=workers), ledger, runner)
+        groups = plan_tasks(graph, work, devices=_on_cpu, workers=workers, record=plan.record)
+        do_all(groups, ledger, runner)
         if not (graph.is_open and has_new):
             return Ran(plan, graph, first, ledger, store, place)
         graph, work = _compile(plan, cells, place)

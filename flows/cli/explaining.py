@@ -106,6 +106,12 @@ def _show(prospect: Prospect) -> None:
         tables.say("")
         tables.say_wrapped(_disk_words(prospect))
         tables.say_wrapped(_time_words(prospect.forecast))
+    if prospect.epochs_without_steps:
+        epochs = count(prospect.epochs_without_steps, "epoch")
+        tables.say_wrapped(
+            f"Steps: {epochs} in the store were computed by runs that noted none, and are not "
+            "trained again for it"
+        )
     tables.say("\nKept of the images:")
     for kept in explanation.kept:
         _say_kept(kept)

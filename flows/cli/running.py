@@ -123,7 +123,8 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     tables.say(f"report: {outcome.report}")
     if page:
         tables.say(f"flow run: {page}")
-    tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(current_home().runs))}")
+    if (runs := current_home().runs).is_dir():
+        tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(runs))}")
     tables.say(
         f"{outcome.plan_name}: {outcome.cells_in_words} in {outcome.wall_seconds:.1f} s; "
         f"{outcome.hits} stages were in the store"

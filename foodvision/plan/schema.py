@@ -923,6 +923,25 @@ class EvaluateSettings(_Settings):
     latency: bool = False
 
 
+class RecordSettings(_Settings):
+    """What is noted of a training while it runs, beside its epochs; it acts on no result.
+
+    Attributes:
+        steps: loss and learning rates of every optimiser step.
+        gradient_norm: these, and the L2 norm of all gradients before they are cut.
+        tensorboard: whether files for TensorBoard are written.
+    """
+
+    steps: bool = False
+    gradient_norm: bool = False
+    tensorboard: bool = True
+
+    @property
+    def notes_steps(self) -> bool:
+        """Whether steps are noted."""
+        return self.steps or self.gradient_norm
+
+
 class RandomSearch(_Settings):
     """So many different cells, drawn at random from the axes; fewer are the first of more.
 
@@ -972,6 +991,7 @@ class Plan(_Settings):
         tta: views by name; every cell gets a row of its own for each (a list: one, named `TTA`).
         ensembles: cells that answer together, by name; each is a row of its own.
         evaluate: what else is found out about the trained models.
+        record: what is noted while it trains, beside epochs.
         save: which models are kept as files.
         limits: what it may cost at most.
         search: `grid` for every combination, or some that are drawn at random.
@@ -991,6 +1011,7 @@ class Plan(_Settings):
     tta: Tta = Field(default_factory=dict)
     ensembles: dict[Name, EnsembleSettings] = Field(default_factory=dict)
     evaluate: EvaluateSettings = EvaluateSettings()
+    record: RecordSettings = RecordSettings()
     save: Literal["all", "best", "none"] = "all"
     limits: Limits = Limits()
     search: Search = "grid"
@@ -1030,7 +1051,7 @@ class Plan(_Settings):
         defaults = {
             name: field.get_default(call_default_factory=True)
             for name, field in type(self).model_fields.items()
-            if name in ("tta", "ensembles", "evaluate")
+            if name in ("tta", "ensembles", "evaluate", "record")
         }
         return {
             name: value

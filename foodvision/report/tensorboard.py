@@ -55,6 +55,10 @@ _MAX_NAME_BYTES = 120  # Linux allows 255, Windows 260 for a whole path
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 _FINAL = "final"
+_STEP_CHARTS = (
+    ("loss of each step", "step/loss"),
+    ("gradient norm of each step", "step/gradient_norm"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,27 @@ class EpochScalars:
     test_accuracy: float | None = None
     learning_rate: float | None = None
     seconds: float = 0.0
+    group_rates: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepScalars:
+    """What an optimiser step saw; None where it was not noted.
+
+    Attributes:
+        step: from 1, over the whole training.
+        epoch: that it belongs to, from 1.
+        loss: mean over its images; NaN or infinite where it diverged.
+        gradient_norm: L2 norm of all gradients, before they were cut.
+        learning_rate: of a group whose factor is 1.
+        group_rates: by group of blocks, where they learn at different rates.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    gradient_norm: float | None
+    learning_rate: float
     group_rates: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -146,6 +171,7 @@ def write_cell(
     final: Mapping[str, float | None],
     started_at: dt.datetime,
     succeeded: bool = True,
+    steps: Sequence[StepScalars] = (),
 ) -> None:
     """Write everything TensorBoard shows of one cell; what was there of it before goes.
 
@@ -159,6 +185,7 @@ def write_cell(
         final: final metrics, such as `test_accuracy`; None is left out.
         started_at: when the cell began, with its time zone.
         succeeded: whether the cell ended well.
+        steps: of its epochs, ascending, as far as they were noted.
 
     Raises:
         ValueError: `started_at` has no time zone.
@@ -170,11 +197,13 @@ def write_cell(
     times = _end_times(epochs, started)
     ended = times[-1] if times else started
     last_epoch = epochs[-1].epoch if epochs else 0
+    layout = _layout(has_steps=bool(steps))
     cell = [
-        _event(started, 0, [_text("config", _config_table(config)), _layout()]),
+        _event(started, 0, [_text("config", _config_table(config)), layout]),
         _event(started, 0, [_session_start(hparams, started)]),
         *_scalar_events(epochs, times, {"learning_rate": "learning_rate"}),
         *_group_rate_events(epochs, times),
+        *_step_events(steps, dict(zip((each.epoch for each in epochs), times, strict=True))),
         _event(ended, last_epoch, [_scalar(f"{_FINAL}/{name}", v) for name, v in _known(final)]),
         _event(ended, last_epoch, [_session_end(ended, succeeded=succeeded)]),
     ]
@@ -283,6 +312,19 @@ def _group_rate_events(epochs: Sequence[EpochScalars], times: Sequence[float]) -
     ]
 
 
+def _step_events(steps: Sequence[StepScalars], ends: Mapping[int, float]) -> Iterator[Event]:
+    """Yield an event per step; all of an epoch bear the time of its end."""
+    for step in steps:
+        figures = {
+            "loss": step.loss,
+            "gradient_norm": step.gradient_norm,
+            "learning_rate": step.learning_rate,
+            **{f"learning_rate/{name}": rate for name, rate in step.group_rates.items()},
+        }
+        values = [_scalar(f"step/{name}", value) for name, value in _known(figures)]
+        yield _event(ends[step.epoch], step.step, values)
+
+
 def _event(time: float, step: int, values: Sequence[Summary.Value]) -> Event:
     return Event(wall_time=time, step=step, summary=Summary(value=values))
 
@@ -314,7 +356,7 @@ def _text(tag: str, text: str) -> Summary.Value:
     return Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
 
 
-def _layout() -> Summary.Value:
+def _layout(*, has_steps: bool) -> Summary.Value:
     """Return the layout of the Custom Scalars tab; TensorBoard merges those of all runs."""
     charts = [
         layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[f"^{tag}$"]))
@@ -322,6 +364,7 @@ def _layout() -> Summary.Value:
             ("loss, train and test", "loss"),
             ("accuracy, train and test", "accuracy"),
             ("learning rate", "learning_rate(/.*)?"),
+            *(_STEP_CHARTS if has_steps else ()),
         )
     ]
     layout = layout_pb2.Layout(category=[layout_pb2.Category(title="FoodVision", chart=charts)])

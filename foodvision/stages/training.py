@@ -22,9 +22,11 @@ from foodvision.plan.work import Tally
 from foodvision.progress import STAGE_LOG
 from foodvision.stages.curves import read_curve
 from foodvision.stages.rows import augmented_inputs, open_inputs
+from foodvision.stages.steps import write_steps
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
 from foodvision.train.optimizers import ClipSettings, OptimizerSettings
 from foodvision.train.plateau import Plateau, PlateauSettings
+from foodvision.train.recording import StepRecorder
 from foodvision.train.snapshots import (
     changing_names,
     load_snapshot,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from foodvision.models.blocks import BlockModel
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Phase
+    from foodvision.plan.schema import RecordSettings
     from foodvision.plan.stopping import Watch
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
@@ -138,7 +141,9 @@ def _known_values(watch: Watch, states: Sequence[str], store: Store) -> Sequence
     return read_curve(store, states, metric, watch.images, first_epoch=first).values
 
 
-def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
+def train_span(
+    job: TrainJob, site: Site, *, live: bool = False, record: RecordSettings | None = None
+) -> Tally:
     """Train a span and keep its scores and its states.
 
     The scores are written first: whoever finds the span finds them too.
@@ -147,11 +152,13 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         job: the span and what to score its epochs on.
         site: where to compute; the state that the span starts from must lie in the store.
         live: run the frozen prefix with every batch instead of reading kept rows.
+        record: what to note of its steps; it acts on no bit of the result.
 
     Returns:
         The counted work.
     """
     span, phase = job.span, job.span.phase
+    recorder = _recorder(record)
     with site.exact(phase.settings.threads), site.store.lock(f"train-{span.key}"):
         is_new = not site.store.has("train", span.key)  # another run may have been faster
         judges = _Judges(job, site.store)
@@ -167,13 +174,13 @@ def train_span(job: TrainJob, site: Site, *, live: bool = False) -> Tally:
         if span.parent and _diverged_at(site.store, span.parent):
             states = _stay_diverged(span, site.store, model, scores)
         else:
-            states, results = _run_epochs(span, site, model, scores, through, judges)
+            states, results = _run_epochs(span, site, model, scores, through, judges, recorder)
         for piece in _pieces(span, results, judges.ends()):
             within = range(piece.first_epoch, piece.last_epoch + 1) if results else None
             for score in scores:
                 _write_score(site.store, piece.key, score, within)
             if is_new:
-                _write_span(site.store, piece, states, results)
+                _write_span(site.store, piece, states, results, recorder)
     return _count(results, scores, is_live=through is not None)
 
 
@@ -293,6 +300,7 @@ def _run_epochs(
     scores: list[_Scores],
     through: nn.Module | None,
     judges: _Judges,
+    recorder: StepRecorder | None,
 ) -> tuple[dict[int, Snapshot], list[EpochResult]]:
     phase = span.phase
     suffix = model.suffix(phase.prefix_count)
@@ -329,6 +337,7 @@ def _run_epochs(
         mix_at=_mix_at(phase),
         lr_factors=_lr_factors(phase, model),
         plateau=plateau,
+        recorder=recorder,
     )
     for result, take in _telling_shortage(epochs, phase, site):
         for score in scores:
@@ -366,6 +375,12 @@ def _tell(result: EpochResult, scores: Sequence[_Scores]) -> None:
     )
     if result.diverged:
         STAGE_LOG.warning("diverged: a loss or a weight is not finite; no epoch follows")
+
+
+def _recorder(record: RecordSettings | None) -> StepRecorder | None:
+    if record is None or not record.notes_steps:
+        return None
+    return StepRecorder(gradient_norms=record.gradient_norm)
 
 
 def _schedule_metric(phase: Phase) -> str:
@@ -474,7 +489,11 @@ def _snapshot_bytes(snapshot: Snapshot) -> int:
 
 
 def _write_span(
-    store: Store, span: Span, states: Mapping[int, Snapshot], results: Sequence[EpochResult]
+    store: Store,
+    span: Span,
+    states: Mapping[int, Snapshot],
+    results: Sequence[EpochResult],
+    recorder: StepRecorder | None,
 ) -> None:
     """Write a span, or a piece of one: what is there of its epochs."""
     epochs = range(span.first_epoch, span.last_epoch + 1)
@@ -485,6 +504,9 @@ def _write_span(
     inputs = {"phase": dict(span.phase.inputs), "parent": span.parent, "states": keys}
     with store.writing("train", span.key, inputs=inputs, code_version=TRAIN_VERSION) as writer:
         save_snapshots(writer.path / _STATES_FILE, states)
+        noted = recorder.epochs if recorder else {}
+        steps = {epoch: noted[epoch] for epoch in epochs if epoch in noted}
+        write_steps(writer.path, steps, factors=_rate_factors(span.phase))
         writer.notes |= {
             "parent": span.parent,
             "first_epoch": span.first_epoch,
@@ -515,6 +537,11 @@ def _group_rates(result: EpochResult, phase: Phase) -> dict[str, dict[str, float
         return {}
     rates = {group.label: result.learning_rate * group.factor for group in phase.groups}
     return {"learning_rates": rates}
+
+
+def _rate_factors(phase: Phase) -> dict[str, float]:
+    """Return what each group multiplies the learning rate by, where that is not 1 for all."""
+    return {} if phase.has_one_rate else {group.label: group.factor for group in phase.groups}
 
 
 def _write_score(store: Store, state: str, score: _Scores, within: range | None = None) -> None:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from foodvision.data.loaders import Inputs
     from foodvision.train.plateau import Plateau
+    from foodvision.train.recording import StepRecorder
 
     # From float images [B, ...] and int64 labels [B] to mixed images and labels: int64 [B], or the
     # shares of all classes [B, C].
@@ -135,6 +136,7 @@ def train_epochs(
     mix_at: Callable[[int], Mixer] | None = None,
     lr_factors: Mapping[str, float] | None = None,
     plateau: Plateau | None = None,
+    recorder: StepRecorder | None = None,
 ) -> Iterator[tuple[EpochResult, Callable[[], Snapshot]]]:
     """Train epoch by epoch, changing `module` in place.
 
@@ -170,6 +172,7 @@ def train_epochs(
             has none.
         plateau: what the learning rates of an epoch are multiplied by when it begins; the caller
             lets it observe each epoch, before it takes the snapshot.
+        recorder: notes what each step saw, and acts on nothing.
 
     Returns:
         An iterator over each epoch's result and a function that takes its snapshot; the function
@@ -190,6 +193,7 @@ def train_epochs(
         snapshot_names=snapshot_names,
         lr_factors=lr_factors or {},
         plateau=plateau,
+        recorder=recorder,
     )
     if snapshot is not None:
         trainer.restore(snapshot, optimizer_start)
@@ -217,6 +221,7 @@ class _Trainer:
         snapshot_names: Callable[[nn.Module], Iterable[str]],
         lr_factors: Mapping[str, float],
         plateau: Plateau | None,
+        recorder: StepRecorder | None,
     ) -> None:
         self._module = module
         self._whole = whole
@@ -235,6 +240,7 @@ class _Trainer:
         self._average = None if decay is None else WeightAverage(module, decay)
         self._device = params[0].device
         self._plateau = plateau
+        self._recorder = recorder
         self._epoch = 0
 
     def restore(self, snapshot: Snapshot, optimizer_start: Literal["reset", "keep"] | None) -> None:
@@ -293,6 +299,8 @@ class _Trainer:
                 images = sum(len(labels) for _, labels in batches)
                 self._step(chain.from_iterable(parts), images, pace, tally)
         train_loss, train_accuracy, is_finite = tally.totals()
+        if self._recorder is not None:
+            self._recorder.end(epoch)
         return EpochResult(
             epoch=epoch,
             train_loss=train_loss,
@@ -337,10 +345,14 @@ class _Trainer:
         tally: _EpochTally,
     ) -> None:
         """Take one optimizer step: the gradient of the mean loss over its images."""
+        seen: list[tuple[Tensor, int]] = []
         for inputs, labels in parts:
             loss = self._loss(inputs, labels, tally)
             size = len(labels)
+            seen.append((loss.detach(), size))
             (loss if size == images else loss * (size / images)).backward()  # type: ignore[no-untyped-call]
+        if self._recorder is not None:
+            self._recorder.note(seen, self._trainable.values(), lr=pace.lr)
         if self._settings.clip is not None:
             self._optimizer.clip(self._settings.clip)
         self._optimizer.lr = pace.lr

@@ -431,8 +431,11 @@ def test_save_best_keeps_one_model(
     home, _ = first
     text = plan_text(photos, GRID).replace("name: small", "name: thrifty")
     long = f"description={'x' * 100}"
-    outcome = run_plan(text, home, overrides=["save=best", long])
-    assert _tags(outcome) == ["save=best", f"{long[:79]}…"]
+    no_board = "record.tensorboard=false"
+    outcome = run_plan(text, home, overrides=["save=best", long, no_board])
+    assert _tags(outcome) == ["save=best", f"{long[:79]}…", no_board]
+    assert list(home.runs.glob("*/small"))
+    assert not list(home.runs.glob("*/thrifty"))
     there = sorted((home.models / "thrifty").glob("*.pth"))
     saved = [path for path in there if not path.is_symlink()]
     assert [str(saved[0])] == [

@@ -379,6 +379,7 @@ AROUND = {
     "tta": "{flips: [identity, horizontal_flip]}",
     "ensembles": "{both: {kind: mean}}",
     "evaluate": "{latency: true}",
+    "record": "{steps: true, gradient_norm: true, tensorboard: false}",
 }
 MAKES_CELLS = {"data", "base", "grid", "zip", "exclude", "include", "when", "seeds", "search"}
 

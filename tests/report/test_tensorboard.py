@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from torch import nn
 from foodvision.errors import ModelError
 from foodvision.report.tensorboard import (
     EpochScalars,
+    StepScalars,
     graph_folder,
     pictures_folder,
     run_folder,
@@ -74,6 +76,25 @@ def _scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
 
 def _event_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_steps_stand_on_an_axis_of_their_own(folder: Path) -> None:
+    steps = [
+        StepScalars(step, 1 + step // 3, 1 / step, None, 0.1 * step, {"head": 0.01 * step})
+        for step in (1, 2, 3, 4)
+    ]
+    steps[3] = replace(steps[3], loss=math.inf, gradient_norm=2.5)
+    _write(folder, steps=steps)
+    read = _read(folder)
+    assert _scalars(folder, "step/loss")[:2] == [(1, 1.0), (2, 0.5)]
+    assert read.Scalars("step/loss")[3].value == math.inf
+    assert _scalars(folder, "step/gradient_norm") == [(4, 2.5)]
+    assert _scalars(folder, "step/learning_rate/head")[2] == (3, 0.03)
+    assert _scalars(folder, "learning_rate") == [(1, 0.1), (2, 0.01), (3, 0.001)]
+    times = [event.wall_time - STARTED.timestamp() for event in read.Scalars("step/loss")]
+    assert times == [10.0, 10.0, 20.0, 20.0]
+    layout = read.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"^step/loss$" in layout
 
 
 def test_train_and_test_hold_the_same_tags_in_runs_of_their_own(folder: Path) -> None:

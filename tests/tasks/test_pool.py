@@ -21,6 +21,7 @@ import torch
 from foodvision.errors import FoodVisionError
 from foodvision.home import Home
 from foodvision.plan.work import Tally
+from foodvision.stages.steps import has_steps
 from tasks import pool as pools
 from tasks.journal import read_events
 from tasks.pool import Pool
@@ -93,12 +94,14 @@ def test_two_processes_give_the_bits_of_this_one(
 ) -> None:
     text = plan_text(photos, GRID, model="{arch: mnasnet0_5}").replace("size: 16", "size: 32")
     here = run(text, tmp_path)
-    there = run(text, home, runner=pool)
+    there = run(text, home, ["record.steps=true"], runner=pool)
     assert not here.ledger.failures
     assert not there.ledger.failures
     assert there.counted == there.work.predicted == here.counted
     assert len(here.results()) == 10
     assert there.results() == here.results()
+    assert {has_steps(entry) for entry in there.store.entries("train")} == {True}
+    assert {has_steps(entry) for entry in here.store.entries("train")} == {False}
     assert run(text, home).work.is_empty
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from foodvision.train.engine import EpochResult
     from foodvision.train.plateau import Plateau
+    from foodvision.train.recording import StepRecorder
 
 IMAGES = 41
 CLASSES = 3
@@ -87,6 +88,7 @@ def train_toy(
     lr_factors: Mapping[str, float] | None = None,
     optimizer_start: Literal["reset", "keep"] | None = None,
     plateau: Plateau | None = None,
+    recorder: StepRecorder | None = None,
     **settings: Any,
 ) -> tuple[list[EpochResult], Snapshot]:
     """Train on the toy data; return every result and the last snapshot."""
@@ -103,6 +105,7 @@ def train_toy(
         lr_factors=lr_factors,
         optimizer_start=optimizer_start,
         plateau=plateau,
+        recorder=recorder,
         first_epoch=first_epoch,
         snapshot=snapshot,
         enter_train_mode=nn.Module.train,

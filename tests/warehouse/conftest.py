@@ -209,6 +209,16 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "error": (_TEXT, None),
         "log_path": (_TEXT, None),
     },
+    "steps": {
+        "result_key": (_TEXT, "result-1"),
+        "step": (pa.int32(), 1),
+        "epoch": (pa.int32(), 1),
+        "images": (pa.int32(), 32),
+        "loss": (_REAL, 1.1),
+        "gradient_norm": (_REAL, None),
+        "learning_rate": (_REAL, 0.001),
+        "group_rates_json": (_TEXT, None),
+    },
     "system_metrics": {
         "run_id": (_TEXT, "run-1"),
         "sampled_at": (_TIME, START + timedelta(seconds=5)),

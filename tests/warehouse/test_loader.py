@@ -34,6 +34,7 @@ NAMES = (
     "members",
     "latencies",
     "stages",
+    "steps",
     "system_metrics",
     "datasets",
     "images",
