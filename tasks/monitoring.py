@@ -7,12 +7,15 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from tasks.gpus import GpuSample, open_gpus
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 EVERY_SECONDS = 5.0
@@ -31,8 +34,9 @@ class Sample:
         read_bytes: from disks, by the processes so far; `None`: the system does not tell.
         written_bytes: to disks, likewise.
         free_disk_bytes: of the disk of a folder.
-        gpu_percent: mean over GPUs, in [0, 100]; `None` without NVML.
-        gpu_memory_bytes: in use on all of them; `None` without NVML.
+        gpu_percent: mean over GPUs, in [0, 100]; `None`: there are none, or they do not tell.
+        gpu_memory_bytes: in use on all of them; `None` likewise.
+        gpus: each of them.
     """
 
     seconds: float
@@ -45,6 +49,7 @@ class Sample:
     free_disk_bytes: int
     gpu_percent: float | None
     gpu_memory_bytes: int | None
+    gpus: tuple[GpuSample, ...]
 
 
 class Sampler:
@@ -60,7 +65,7 @@ class Sampler:
         self._started = self._looked_at = time.monotonic()
         self._own = psutil.Process()
         self._cpu_seconds: dict[int, float] = {}
-        self._gpus = _open_gpus()
+        self._gpus = open_gpus()
         psutil.cpu_percent()
         self._take_cpu_seconds()
 
@@ -76,7 +81,7 @@ class Sampler:
             with suppress(psutil.Error):
                 memory += process.memory_info().rss
                 told = told and _add_transfers(process, transfers)
-        gpu_percent, gpu_memory = _look_at(self._gpus)
+        gpus = tuple(look() for look in self._gpus)
         return Sample(
             seconds=now - self._started,
             cpu_percent=psutil.cpu_percent(),
@@ -86,8 +91,9 @@ class Sampler:
             read_bytes=transfers[0] if told else None,
             written_bytes=transfers[1] if told else None,
             free_disk_bytes=shutil.disk_usage(self._folder).free,
-            gpu_percent=gpu_percent,
-            gpu_memory_bytes=gpu_memory,
+            gpu_percent=_over(fmean, [gpu.busy_percent for gpu in gpus]),
+            gpu_memory_bytes=_over(sum, [gpu.memory_bytes for gpu in gpus]),
+            gpus=gpus,
         )
 
     def _processes(self) -> list[psutil.Process]:
@@ -146,30 +152,6 @@ def _add_transfers(process: psutil.Process, transfers: list[int]) -> bool:
     return True
 
 
-def _open_gpus() -> list[Any]:
-    """Return NVML's handles of all GPUs; none without `nvidia-ml-py`, a driver, or GPUs."""
-    try:
-        import pynvml
-    except ImportError:
-        return []
-    try:
-        pynvml.nvmlInit()
-        return [
-            pynvml.nvmlDeviceGetHandleByIndex(number)
-            for number in range(pynvml.nvmlDeviceGetCount())
-        ]
-    except pynvml.NVMLError:
-        return []
-
-
-def _look_at(gpus: list[Any]) -> tuple[float | None, int | None]:
-    if not gpus:
-        return None, None
-    import pynvml
-
-    try:
-        busy = [pynvml.nvmlDeviceGetUtilizationRates(gpu).gpu for gpu in gpus]
-        used = [pynvml.nvmlDeviceGetMemoryInfo(gpu).used for gpu in gpus]
-    except pynvml.NVMLError:
-        return None, None
-    return sum(busy) / len(busy), sum(used)
+def _over(combine: Callable[[Sequence[Any]], Any], values: Sequence[Any]) -> Any:
+    """Combine the values that all GPUs tell; `None` where one does not, or there are none."""
+    return combine(values) if values and None not in values else None

@@ -109,6 +109,7 @@ def run_records(
             _add_stage(records, events[0]["run_id"], event)
         if event["event"] == "system":
             records.add("system_metrics", _system_row(events[0], event))
+            records.add("gpu_metrics", *_gpu_rows(events[0], event))
     if cells is None:
         _add_found_stages(records, events)
     known = set(known_results)
@@ -319,18 +320,30 @@ def _add_found_stages(records: Records, events: Sequence[Event]) -> None:
 
 
 def system_samples(events: Sequence[Event]) -> list[tuple[datetime, Row]]:
-    """Return when the machine was looked at in a run, and what was seen."""
+    """Return when the machine was looked at in a run, and what was seen, also of each GPU."""
     names = SCHEMAS["system_metrics"].names[3:]  # behind run_id, sampled_at and seconds
     return [
-        (_time(event["at"]), {name: event[name] for name in names})
+        (_time(event["at"]), {name: event[name] for name in names} | _gpu_figures(event))
         for event in events
         if event["event"] == "system"
     ]
 
 
+def _gpu_figures(event: Event) -> Row:
+    names = SCHEMAS["gpu_metrics"].names[4:]  # behind run_id, sampled_at, gpu and gpu_name
+    return {
+        f"gpu_{gpu['gpu']}/{name}": gpu[name] for gpu in event.get("gpus", ()) for name in names
+    }
+
+
 def _system_row(started: Event, event: Event) -> Row:
     about = {"run_id": started["run_id"], "sampled_at": _time(event["at"])}
     return about | {name: event[name] for name in SCHEMAS["system_metrics"].names[len(about) :]}
+
+
+def _gpu_rows(started: Event, event: Event) -> list[Row]:
+    about = {"run_id": started["run_id"], "sampled_at": _time(event["at"])}
+    return [about | gpu for gpu in event.get("gpus", ())]
 
 
 def _touched_images(tally: Mapping[str, int]) -> int:

@@ -46,7 +46,7 @@ from tasks.plans import open_plan
 from tasks.ranking import told_status
 from tasks.records import latest
 from tasks.report_images import Jury, Photos, describe_winner
-from tasks.report_words import WORK, describe_key_figures, metric_words, summarize
+from tasks.report_words import WORK, describe_key_figures, gpu_words, metric_words, summarize
 from warehouse import reading
 
 if TYPE_CHECKING:
@@ -363,6 +363,8 @@ class Gatherer:
             facts["memory"] = file_size(memory)
         if git:
             facts["git commit"] = _commit(git)
+        for gpu in reading.gpus(self.home.warehouse, run.run_id):
+            facts[f"GPU {gpu.gpu}"] = gpu_words(gpu)
         return facts | {
             name: packages[name] for name in _FIRST_PACKAGES if packages and name in packages
         }

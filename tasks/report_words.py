@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foodvision.report.html.contents import KeyFigure
+from foodvision.report.tables import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from foodvision.report.html.contents import AxisEffect, Entry, Winner, Work
     from tasks.certainty import Judged
+    from warehouse.reading import GpuUse
 
 # Quantities of work, as people call them.
 WORK = {
@@ -31,6 +33,25 @@ def metric_words(metric: str) -> str:
     parts = {"valid": "validation", "train": "training"}
     part, _, name = metric.partition(".")
     return words.get(metric) or f"{parts.get(part, part)} {name}"
+
+
+def gpu_words(gpu: GpuUse) -> str:
+    """Say what a GPU did: `NVIDIA H200, busy 43 % on average, at most 12.3 GB, 61 °C, 312 W`."""
+    most = [
+        told
+        for value, told in (
+            (gpu.most_memory_bytes, file_size(gpu.most_memory_bytes)),
+            (gpu.most_celsius, f"{gpu.most_celsius or 0:.0f} °C"),
+            (gpu.most_watts, f"{gpu.most_watts or 0:.0f} W"),
+        )
+        if value is not None
+    ]
+    parts = [gpu.gpu_name or "no name"]
+    if gpu.mean_busy_percent is not None:
+        parts.append(f"busy {gpu.mean_busy_percent:.0f} % on average")
+    if most:
+        parts.append(f"at most {', '.join(most)}")
+    return ", ".join(parts)
 
 
 def summarize(

@@ -206,6 +206,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         gpu_percent=_REAL,
         gpu_memory_bytes=_COUNT,
     ),
+    "gpu_metrics": _schema(
+        run_id=_TEXT,
+        sampled_at=_TIME,
+        gpu=pa.int32(),
+        gpu_name=_TEXT,
+        busy_percent=_REAL,
+        memory_bytes=_COUNT,
+        temperature_celsius=_REAL,
+        power_watts=_REAL,
+    ),
     "datasets": _schema(
         dataset_key=_TEXT,
         digest=_TEXT,

@@ -290,6 +290,27 @@ class Certificate:
     seconds: float
 
 
+@dataclass(frozen=True)
+class GpuUse:
+    """What a GPU was seen to do while a run went on; None where it does not tell.
+
+    Attributes:
+        gpu: its number, from 0.
+        gpu_name: its name.
+        mean_busy_percent: in [0, 100].
+        most_memory_bytes: that were in use.
+        most_celsius: its temperature.
+        most_watts: that it drew.
+    """
+
+    gpu: int
+    gpu_name: str | None
+    mean_busy_percent: float | None
+    most_memory_bytes: int | None
+    most_celsius: float | None
+    most_watts: float | None
+
+
 _Record = TypeVar(
     "_Record",
     CurvePoint,
@@ -304,6 +325,7 @@ _Record = TypeVar(
     PlannedRun,
     OtherSettings,
     Certificate,
+    GpuUse,
 )
 
 
@@ -401,6 +423,11 @@ def run_details(path: Path, plan_name: str, *, most: int) -> list[RunDetails]:
 def certificates(path: Path, result_keys: Sequence[str]) -> list[Certificate]:
     """Return every verification of these results, the latest first."""
     return _read(path, "certificates", Certificate, {"result_keys": list(result_keys)})
+
+
+def gpus(path: Path, run_id: str) -> list[GpuUse]:
+    """Return what the GPUs of the machine were seen to do in a run; empty without any."""
+    return _read(path, "gpus", GpuUse, {"run_id": run_id})
 
 
 def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:

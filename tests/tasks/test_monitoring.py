@@ -6,19 +6,30 @@ import os
 import sys
 import threading
 import time
+from dataclasses import asdict
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from foodvision.report.tensorboard import write_system
 from foodvision.store import Store
+from tasks.gpus import GpuSample
+from tasks.journal import Journal, read_journal
 from tasks.monitoring import Sampler, monitored
-from tasks.records import run_records
+from tasks.records import run_records, system_samples
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+STARTED: dict[str, Any] = {
+    "run_id": "run", "plan_id": "id", "plan_name": "small", "description": "", "plan_json": "{}",
+    "source_path": None, "set": [], "cells": 0, "environment": {}, "plan_cells": [],
+}  # fmt: skip
 
 
 def _burn(seconds: float) -> None:
@@ -74,11 +85,7 @@ def test_samples_come_until_the_block_ends(tmp_path: Path) -> None:
 
 
 def test_samples_become_rows(tmp_path: Path) -> None:
-    started = {
-        "event": "started", "at": "2026-03-01T12:00:00+00:00", "run_id": "run", "plan_id": "id",
-        "plan_name": "small", "description": "", "plan_json": "{}", "source_path": None, "set": [],
-        "cells": 0, "environment": {}, "plan_cells": [],
-    }  # fmt: skip
+    started = STARTED | {"event": "started", "at": "2026-03-01T12:00:00+00:00"}
     names = SCHEMAS["system_metrics"].names[2:]
     sample = dict.fromkeys(names, 1) | {"event": "system", "at": "2026-03-01T12:00:05+00:00"}
     (row,) = run_records([started, sample], Store(tmp_path)).rows["system_metrics"]
@@ -87,24 +94,90 @@ def test_samples_become_rows(tmp_path: Path) -> None:
     assert row["sampled_at"].isoformat() == "2026-03-01T12:00:05+00:00"
 
 
-@pytest.mark.parametrize("breaks", [False, True], ids=["two GPUs", "a lost driver"])
-def test_gpus_are_looked_at_by_nvml(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, breaks: bool
-) -> None:
-    nvml: Any = ModuleType("pynvml")
-    nvml.NVMLError = type("NVMLError", (Exception,), {})
-    nvml.nvmlInit = lambda: None
-    nvml.nvmlDeviceGetCount = lambda: 2
-    nvml.nvmlDeviceGetHandleByIndex = lambda number: number
+class Nvml(ModuleType):
+    """Stands in for `pynvml`: two GPUs, the second of which does not tell what it draws."""
 
-    def rates(number: int) -> SimpleNamespace:
-        if breaks:
-            raise nvml.NVMLError
+    NVML_TEMPERATURE_GPU = 0
+
+    class NVMLError(Exception):
+        """As the module's own."""
+
+    def __init__(self, lost: str = "") -> None:
+        super().__init__("pynvml")
+        self._lost = lost
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("nvml") and name in super().__getattribute__("_lost"):
+            raise Nvml.NVMLError(name)
+        return super().__getattribute__(name)
+
+    def nvmlInit(self) -> None: ...  # noqa: N802
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return 2
+
+    def nvmlDeviceGetHandleByIndex(self, number: int) -> int:  # noqa: N802
+        return number
+
+    def nvmlDeviceGetName(self, number: int) -> str | bytes:  # noqa: N802
+        return (b"H200", "A100")[number]
+
+    def nvmlDeviceGetUtilizationRates(self, number: int) -> SimpleNamespace:  # noqa: N802
         return SimpleNamespace(gpu=40 + 20 * number)
 
-    nvml.nvmlDeviceGetUtilizationRates = rates
-    nvml.nvmlDeviceGetMemoryInfo = lambda number: SimpleNamespace(used=1000 * (number + 1))
-    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    def nvmlDeviceGetMemoryInfo(self, number: int) -> SimpleNamespace:  # noqa: N802
+        return SimpleNamespace(used=1000 * (number + 1))
+
+    def nvmlDeviceGetTemperature(self, number: int, sensor: int) -> int:  # noqa: N802
+        return 50 + number + sensor
+
+    def nvmlDeviceGetPowerUsage(self, number: int) -> int:  # noqa: N802
+        if number == 1:
+            raise Nvml.NVMLError("not supported")
+        return 123_400
+
+
+def test_gpus_are_looked_at_by_nvml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
     sample = Sampler(tmp_path).look()
-    wanted = (None, None) if breaks else (50.0, 3000)
-    assert (sample.gpu_percent, sample.gpu_memory_bytes) == wanted
+    assert (sample.gpu_percent, sample.gpu_memory_bytes) == (50.0, 3000)
+    assert sample.gpus == (
+        GpuSample(0, "H200", 40.0, 1000, 50.0, 123.4),
+        GpuSample(1, "A100", 60.0, 2000, 51.0, None),
+    )
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["nvmlDeviceGetUtilizationRates nvmlDeviceGetMemoryInfo", "nvmlInit", "nvmlDeviceGetCount"],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_lost_or_missing_driver_is_no_trouble(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml(lost))
+    sample = Sampler(tmp_path).look()
+    assert (sample.gpu_percent, sample.gpu_memory_bytes) == (None, None)
+    assert len(sample.gpus) == (2 if "Rates" in lost else 0)
+
+
+def test_without_the_module_there_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert Sampler(tmp_path).look().gpus == ()
+
+
+def test_gpus_become_rows_and_charts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
+    journal = Journal(tmp_path / "run.jsonl")
+    journal.write("started", **STARTED)
+    journal.write("system", **asdict(Sampler(tmp_path).look()))
+    events = read_journal(journal.path)
+    records = run_records(events, Store(tmp_path))
+    assert [row["gpu_name"] for row in records.rows["gpu_metrics"]] == ["H200", "A100"]
+    assert records.tables()["gpu_metrics"].column("power_watts").to_pylist() == [123.4, None]
+    ((_, figures),) = system_samples(events)
+    assert figures["gpu_1/temperature_celsius"] == 51.0
+    write_system(tmp_path / "board", system_samples(events))
+    tags = EventAccumulator(str(tmp_path / "board")).Reload().Tags()["scalars"]
+    assert "system/gpu_0/power_watts" in tags
+    assert "system/gpu_1/power_watts" not in tags

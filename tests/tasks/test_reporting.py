@@ -7,10 +7,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
 
+import warehouse
 from foodvision.errors import WarehouseError
 from foodvision.home import Home
 from foodvision.plan.expand import expand
@@ -18,6 +21,7 @@ from foodvision.plan.load import load_plan
 from foodvision.store import Store
 from tasks.report_contents import Gatherer
 from tasks.reporting import Reporter
+from tasks.tables import SCHEMAS
 from tests.reporting import EIGHT, ONE, reporter_of, write_board
 
 if TYPE_CHECKING:
@@ -51,6 +55,21 @@ def _gather(reporter: Reporter, leaderboard: list[dict[str, Any]]) -> Report:
     return Gatherer(
         reporter.plan, reporter.home, reporter.store, leaderboard, reporter.path.parent
     ).gather()
+
+
+def test_gpus_of_the_latest_run_are_told(eight: Made) -> None:
+    reporter, leaderboard = eight
+    at = datetime(2026, 3, 1, 9, 0, 5, tzinfo=UTC)
+    gpu = {"run_id": "run-1", "gpu": 0, "gpu_name": "H200", "memory_bytes": 12_300_000_000}
+    looks = [
+        gpu | {"sampled_at": at, "busy_percent": 80.0, "temperature_celsius": 61.0},
+        gpu | {"sampled_at": at + timedelta(seconds=5), "busy_percent": 6.0},
+    ]
+    rows = pa.Table.from_pylist(looks, schema=SCHEMAS["gpu_metrics"])
+    assert "GPU 0" not in _gather(reporter, leaderboard).environment
+    warehouse.load(reporter.home.warehouse, {"gpu_metrics": rows})
+    told = _gather(reporter, leaderboard).environment["GPU 0"]
+    assert told == "H200, busy 43 % on average, at most 12.3 GB, 61 °C"
 
 
 def test_it_says_what_is_known_of_eight_cells(eight: Made) -> None:

@@ -233,6 +233,16 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "gpu_percent": (_REAL, None),
         "gpu_memory_bytes": (_COUNT, None),
     },
+    "gpu_metrics": {
+        "run_id": (_TEXT, "run-1"),
+        "sampled_at": (_TIME, START + timedelta(seconds=5)),
+        "gpu": (pa.int32(), 0),
+        "gpu_name": (_TEXT, "NVIDIA H200"),
+        "busy_percent": (_REAL, 50.0),
+        "memory_bytes": (_COUNT, 4096),
+        "temperature_celsius": (_REAL, 40.0),
+        "power_watts": (_REAL, None),
+    },
     "datasets": {
         "dataset_key": (_TEXT, "dataset-1"),
         "digest": (_TEXT, "d" * 64),

@@ -36,6 +36,7 @@ NAMES = (
     "stages",
     "steps",
     "system_metrics",
+    "gpu_metrics",
     "datasets",
     "images",
     "certificates",
