@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foodvision.data.datasets import open_dataset
 from foodvision.data.selection import select
 from foodvision.errors import StoreError
+from foodvision.report.graphs import Box, draw_graph
 from foodvision.store import Entry, Store
 from tasks.evaluation_rows import told_accuracy
 from tasks.journal import journals, read_journal
@@ -311,6 +313,17 @@ def dot(lineage: Lineage) -> str:
         lines.append(f'  {places[node.id]} [label="{quoted}"];')
     lines += [f"  {places[made]} -> {places[source]};" for made, source in lineage.edges]
     return "\n".join([*lines, "}"])
+
+
+def svg(lineage: Lineage) -> str:
+    """Return the graph as a picture of its own."""
+    boxes = {node.id: _box(node) for node in lineage.nodes}
+    return draw_graph(boxes, lineage.edges, title=f"Where {lineage.nodes[0].title} comes from")
+
+
+def _box(node: Node) -> Box:
+    name = node.id.removeprefix(node.kind).strip()
+    return Box(node.kind, name, Path(node.title).name if node.kind == "model" else node.title)
 
 
 def _escaped(text: str) -> str:

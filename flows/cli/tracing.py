@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -37,7 +38,8 @@ def register(app: typer.Typer) -> None:
             "        │  └─ dataset a23b244b30d1: digits, from sklearn:digits\n"
             "        └─ state 77a0c1f6be21: epochs 6 to 10\n"
             "           └─ …\n"
-            "  $ foodvision lineage demo:best --format dot | dot -Tsvg > lineage.svg"
+            "  $ foodvision lineage demo:best --svg lineage.svg\n"
+            "  picture: lineage.svg"
         )
     )(lineage)
 
@@ -58,6 +60,9 @@ def lineage(
     form: Annotated[
         Form, typer.Option("--format", help="A tree, or a graph for Mermaid or Graphviz.")
     ] = Form.TEXT,
+    picture: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Draw the graph into a file.")
+    ] = None,
     images: Annotated[
         bool, typer.Option("--images", help="Name every image with its sha256, too.")
     ] = False,
@@ -75,8 +80,13 @@ def lineage(
         if images
         else {}
     )
+    if picture is not None:
+        _draw(traced, picture)
     if as_json:
         tables.print_json(_with_images(traced, lists))
+        return
+    if picture is not None:
+        tables.say(f"picture: {picture}")
         return
     if form is not Form.TEXT:
         tables.say((mermaid if form is Form.MERMAID else dot)(traced))
@@ -87,6 +97,15 @@ def lineage(
         tables.say(f"\n{name}")
         for image in listed:
             tables.say(f"{image['sha256']}  {image['path']}")
+
+
+def _draw(traced: Lineage, path: Path) -> None:
+    from foodvision.files import replacing
+    from tasks.lineage import svg
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as neighbour:
+        neighbour.write_text(svg(traced), encoding="utf-8")
 
 
 def _with_images(traced: Lineage, lists: dict[str, list[dict[str, str]]]) -> dict[str, Any]:

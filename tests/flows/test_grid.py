@@ -591,7 +591,7 @@ def test_names_among_the_saved_models_mean_them(
 
 
 def test_lineage_of_an_epoch_and_as_pictures(
-    first: tuple[Home, RunOutcome], capsys: pytest.CaptureFixture[str]
+    first: tuple[Home, RunOutcome], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     home, _ = first
     where = ["--home", str(home.root)]
@@ -605,6 +605,10 @@ def test_lineage_of_an_epoch_and_as_pictures(
     assert sum("-->" in line for line in lines) >= 8
     assert main(["lineage", "mlp · 2 epochs", "--format", "dot", *where]) == 0
     assert capsys.readouterr().out.startswith("digraph lineage {")
+    drawn = tmp_path / "new" / "lineage.svg"
+    assert main(["lineage", "mlp · 2 epochs", "--svg", str(drawn), *where]) == 0
+    assert capsys.readouterr().out == f"picture: {drawn}\n"
+    assert ">epoch 2<" in drawn.read_text()
     assert main(["lineage", "mlp · 2 epochs", "--epoch", "9", *where]) == 2
     assert "Its last one is 2" in capsys.readouterr().err
     assert main(["lineage", "mpl", *where]) == 2
