@@ -93,6 +93,10 @@ class Judging:
                     "of its training; explain --fetch does it"
                 ] = None
             return
+        shares = (("data", "count"), ("data", "fraction"), ("valid",), ("data",))
+        if wrong := [*_refused(shares, lambda: facts.image_set(settings, "train"))]:
+            yield from wrong
+            return
         images = len(facts.image_set(settings, "train").images)
         batches = (("batch_size",), ("accumulate",), ("data",))
         problems = [*_refused(batches, lambda: check_batch(settings, images))]

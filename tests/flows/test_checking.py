@@ -137,6 +137,11 @@ def test_bad_input_exits_with_two(
             id="warm-up",
         ),
         pytest.param(
+            "base.data={name: photos, count: 1000}",
+            "base.data.count: ",
+            id="more images than there are",
+        ),
+        pytest.param(
             "base.batch_size=1000",
             "base.batch_size: batch_size must be at most the number of training images",
             id="batch",
