@@ -181,7 +181,7 @@ def best(
     if row["is_collapsed"]:
         tables.say("collapsed: it names one class for every test image")
     for sentence in judged.sentences() if judged else ():
-        tables.say(sentence)
+        tables.say_wrapped(sentence)
     _say_latency(row)
     _say_details(details)
     tables.say(f"model: {row['model_path'] or 'not saved'}")
