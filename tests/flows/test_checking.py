@@ -195,7 +195,7 @@ def test_verify_says_equal_then_different(
     import tasks.results
 
     def shifted(entry: Any, honest: Any = tasks.results.read_logits) -> Any:
-        return honest(entry) + (0.5 if (place / "home/store") in entry.path.parents else 0)
+        return honest(entry) + (0.5 if (place / "home/store/score") in entry.path.parents else 0)
 
     monkeypatch.setattr(tasks.results, "read_logits", shifted)
     assert main(["verify", "plan.yaml", "--set", "grid.epochs=[2]", "--quiet"]) == 1
