@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -225,6 +226,8 @@ def test_a_run_that_counts_other_work_than_predicted_says_so(
         return replace(work, predicted=work.predicted + Tally(epochs=1))
 
     monkeypatch.setattr(flows.run, "plan_work", wrong)
+    # Prefect, when it is set up first, takes the root's handlers away.
+    monkeypatch.setattr(logging.getLogger("foodvision.run"), "handlers", [caplog.handler])
     home = Home(tmp_path)
     outcome = run_plan(str(place / "other.yaml"), home=home, progress=SILENT)
     assert not outcome.failures
