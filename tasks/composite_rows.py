@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import StoreError
-from tasks.evaluation_rows import told_accuracy
+from tasks.evaluation_rows import told_scores
 from tasks.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def result_columns(
     )
     if columns["seconds_alone"] is not None:
         columns["seconds_alone"] += views
-    for part, score in entry.notes["scores"].items():
-        accuracy = told_accuracy(score["loss"], score["accuracy"])
-        columns |= {f"{part}_loss": score["loss"], f"{part}_accuracy": accuracy}
+    columns |= told_scores(entry.notes["scores"])
     trained = [row.get("epochs_trained") for row in found]
     return columns | {
         "result_key": compiled["result_key"],

@@ -64,6 +64,18 @@ def told_accuracy(loss: float | None, accuracy: float | None) -> float | None:
     return None if loss is None or not math.isfinite(loss) else accuracy
 
 
+def told_scores(scores: Mapping[Any, Mapping[str, Any]]) -> Row:
+    """Return accuracy and loss of each part as they are told: `test_accuracy`, `test_loss` ..."""
+    return {
+        name: value
+        for part, score in scores.items()
+        for name, value in (
+            (f"{part}_accuracy", told_accuracy(score["loss"], score["accuracy"])),
+            (f"{part}_loss", score["loss"]),
+        )
+    }
+
+
 def prediction_rows(identity: Row, outputs: Outputs) -> list[Row]:
     """Return one row per image; none where the model has no answers."""
     if not outputs.are_numbers:

@@ -18,6 +18,7 @@ from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from foodvision.plan.stopping import stop_words
 from foodvision.stages.steps import chain_steps
+from tasks.evaluation_rows import told_accuracy, told_scores
 from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 
@@ -147,11 +148,7 @@ class Publisher:
             "classes": list(phase.train.classes),
             "transform": dict(phase.transform),
             "settings": cell.settings.model_dump(mode="json"),
-            "metrics": {
-                f"{part}_{name}": row[name]
-                for part, row in scores.items()
-                for name in ("accuracy", "loss")
-            },
+            "metrics": told_scores(scores),
             **(
                 {"stopped": asdict(compiled.decision)}
                 if compiled.decision and epoch is None
@@ -272,16 +269,14 @@ def _days(folder: Path) -> Iterable[date]:
 
 
 def _epoch_scalars(row: Row, scores: Mapping[Any, Mapping[int, Row]]) -> Row:
-    names = ("epoch", "train_loss", "train_accuracy", "learning_rate", "seconds")
+    names = ("epoch", "train_loss", "learning_rate", "seconds")
+    trained = {"train_accuracy": told_accuracy(row["train_loss"], row["train_accuracy"])}
     groups = {"group_rates": row.get("learning_rates", {})}
     return (
         {name: row[name] for name in names}
+        | trained
         | groups
-        | {
-            f"{part}_{name}": by_epoch[row["epoch"]][name]
-            for part, by_epoch in scores.items()
-            for name in ("loss", "accuracy")
-        }
+        | told_scores({part: by_epoch[row["epoch"]] for part, by_epoch in scores.items()})
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from foodvision.files import holds
+from tasks.evaluation_rows import told_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,11 +67,7 @@ class CompositePublisher:
             "views": [view.to_json() for view in composite.views],
             "classes": list(compiled.image_sets["test"].classes),
             "labels": [member.cell.label for member, _ in self.members(compiled)],
-            "metrics": {
-                f"{part}_{name}": row[name]
-                for part, row in scores.items()
-                for name in ("accuracy", "loss")
-            },
+            "metrics": told_scores(scores),
         }
 
     def _entry(self, compiled: CompiledComposite) -> Entry:

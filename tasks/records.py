@@ -30,6 +30,7 @@ from tasks.evaluation_rows import (
     metric_rows,
     prediction_rows,
     told_accuracy,
+    told_scores,
 )
 from tasks.latency_rows import latency_rows
 from tasks.step_rows import step_columns
@@ -508,7 +509,7 @@ def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:
     }
     for part, scored in plan["scores"].items():
         row = reader.store.get("score", scored["key"]).notes["rows"][-1]
-        columns |= _told(part, row)
+        columns |= told_scores({part: row})
     return columns
 
 
@@ -612,18 +613,9 @@ def _epoch_rows(cell_id: str, plan: Event, reader: _ResultReader) -> list[Row]:
             "seconds": row["seconds"],
             "images": row["images"],
         }
-        | {
-            name: value
-            for part, by_epoch in scores.items()
-            for name, value in _told(part, by_epoch[row["epoch"]]).items()
-        }
+        | told_scores({part: by_epoch[row["epoch"]] for part, by_epoch in scores.items()})
         for _, row in epochs
     ]
-
-
-def _told(part: str, score: Row) -> Row:
-    accuracy = told_accuracy(score["loss"], score["accuracy"])
-    return {f"{part}_loss": score["loss"], f"{part}_accuracy": accuracy}
 
 
 def scored_epochs(
