@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
     from foodvision.plan.load import Judge
-    from foodvision.plan.schema import CellSettings, Clash, Plan
+    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.values import Clash
 
 _Path = tuple[str, ...]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from foodvision.home import Home
+    from foodvision.plan.alerts import Condition
     from foodvision.plan.graph import CompiledCell
     from foodvision.plan.schema import Plan
     from foodvision.stages.site import Site
@@ -215,7 +216,7 @@ class Publisher:
             folder,
             epochs=[EpochScalars(**row) for row in rows],
             config=settings,
-            hparams=_hparams(settings_at_end(settings)),
+            hparams=_hparams(settings_at_end(settings), compiled.cell.bounds),
             final={name: last[name] for name in _FINAL if name in last} | _stop_figures(compiled),
             started_at=datetime.now(UTC) - timedelta(seconds=sum(row["seconds"] for row in rows)),
             succeeded=self.status(compiled) == "completed",
@@ -288,7 +289,7 @@ def _stop_figures(compiled: CompiledCell) -> Row:
     return {"best_epoch": float(decision.epoch), "epochs_trained": float(decision.last_epoch)}
 
 
-def _hparams(settings: Row) -> Row:
+def _hparams(settings: Row, bounds: Sequence[Condition]) -> Row:
     return {
         "arch": settings["model"]["arch"],
         "freeze": settings["model"]["freeze"],
@@ -302,7 +303,7 @@ def _hparams(settings: Row) -> Row:
         "optimizer": settings["optimizer"]["kind"],
         "lr": settings["optimizer"]["lr"],
         "schedule": settings["schedule"]["kind"],
-        "stop": stop_words(settings["stop"]),
+        "stop": stop_words(settings["stop"], [bound.name for bound in bounds]),
         "precision": settings["precision"],
         "seed": settings["seed"],
     }

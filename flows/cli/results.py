@@ -580,7 +580,8 @@ def _say_epochs(row: Row) -> None:
     """Print what a stop rule decided, if one did."""
     if row["kind"] != "trained" or epoch_words(row) is None:
         return
-    rule = stop_words(settings_at_end(json.loads(row["settings_json"])).get("stop"))
+    settings = settings_at_end(json.loads(row["settings_json"]))
+    rule = stop_words(settings.get("stop"), settings.get("bounds", ()))
     restored = f", restored epoch {row['best_epoch']}" if row["best_epoch"] else ""
     tables.say(
         f"trained {row['epochs_trained']} of {row['epochs']} epochs{restored} (stop: {rule})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import PlanError
 from foodvision.hashing import canonical_json, digest
+from foodvision.plan.alerts import stopping_bounds
 from foodvision.plan.axes import Axes, Layer, NoPlaceError, put
 from foodvision.plan.draws import draw
 from foodvision.plan.paths import with_defaults
@@ -17,8 +18,9 @@ from foodvision.plan.schema import CellSettings
 from foodvision.plan.sections import read_axes, seed_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from foodvision.plan.alerts import Condition
     from foodvision.plan.problems import PlanPath
     from foodvision.plan.schema import Plan, RandomSearch
 
@@ -44,6 +46,7 @@ class Cell:
         settings: fully resolved.
         position: in the plan, from 0.
         aliases: other labels of the same recipe.
+        bounds: what ends its training, because an alert of the plan says so.
     """
 
     plan: str
@@ -53,6 +56,7 @@ class Cell:
     settings: CellSettings
     position: int
     aliases: tuple[str, ...] = ()
+    bounds: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,9 @@ class Draft:
         return {layer.name: layer.choice.label for layer in self.layers}
 
 
-def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
+def cell_id(
+    settings: CellSettings, data: Mapping[str, Any], bounds: Sequence[Condition] = ()
+) -> str:
     """Return the identity of a recipe: 16 hex digits.
 
     Names of data sets do not count: what they stand for does. A setting that the language did not
@@ -88,6 +94,7 @@ def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
     Args:
         settings: the cell's.
         data: the settings of each data set (JSON values), by name.
+        bounds: what ends its training.
     """
     first, *later = phase_steps(settings)
     recipe = _recipe(first.settings, data)
@@ -95,6 +102,8 @@ def cell_id(settings: CellSettings, data: Mapping[str, Any]) -> str:
         recipe["later_phases"] = [
             {**_recipe(step.settings, data), "optimizer_state": step.start} for step in later
         ]
+    if bounds:
+        recipe["bounds"] = sorted(bound.name for bound in bounds)
     return digest(recipe)[:CELL_ID_LENGTH]
 
 
@@ -129,7 +138,16 @@ def expand(plan: Plan) -> list[Cell]:
         elif label != first[identity][2] and label not in aliases.get(identity, ()):
             aliases.setdefault(identity, []).append(label)
     return [
-        Cell(plan.name, key, label, draft.labels, settings, place, tuple(aliases.get(key, ())))
+        Cell(
+            plan=plan.name,
+            cell_id=key,
+            label=label,
+            axes=draft.labels,
+            settings=settings,
+            position=place,
+            aliases=tuple(aliases.get(key, ())),
+            bounds=stopping_bounds(plan.alerts, settings),
+        )
         for place, (key, (draft, settings, label)) in enumerate(first.items())
     ]
 
@@ -146,7 +164,7 @@ def identified(plan: Plan, axes: Axes) -> Iterator[tuple[Draft, CellSettings, st
     }
     for draft in drafts(plan.base.model_dump(mode="json"), axes):
         settings = _checked(draft, sources)
-        yield draft, settings, cell_id(settings, sources)
+        yield draft, settings, cell_id(settings, sources, stopping_bounds(plan.alerts, settings))
 
 
 def _refuse(path: PlanPath, message: str, *, at_key: bool = False) -> None:  # noqa: ARG001

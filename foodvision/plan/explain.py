@@ -227,8 +227,8 @@ def _stop_words(job: TrainJob) -> str:
     """Say that a span may end earlier, and what ends it."""
     if not job.may_end:
         return ""
-    rules = (f"{watch.rule.metric}, patience {watch.rule.patience}" for watch in job.watches)
-    return f" at most (stop: {'; '.join(dict.fromkeys(rules))})"
+    rules = dict.fromkeys(watch.words for watch in job.watches)
+    return f" at most (stop: {'; '.join(rules)})"
 
 
 def _phase_words(span: Span) -> str:

@@ -10,8 +10,9 @@ The vocabulary:
   ends;
 * a *score* is a state's outputs on a list of images.
 
-Where a stop rule chooses, a cell is what the same cell with the chosen number of epochs would be.
-Until the rule can decide, the cell is *open*: compiled as if it trained to its last epoch.
+Where a stop rule chooses, or an alert ends a training, a cell is what the same cell with the chosen
+number of epochs would be. Until that is decided, the cell is *open*: compiled as if it trained to
+its last epoch.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from foodvision.plan.stopping import NoCurves, watch
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from foodvision.plan.alerts import Condition
     from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.composites import Composite
     from foodvision.plan.expand import Cell
@@ -319,10 +321,11 @@ def compile_cells(
         PlanError: a cell cannot be compiled: it tests on other classes than it trains on; or
             cells of an ensemble are not tested on the same images.
     """
-    makers = [_ChainMaker(facts, curves or NoCurves()) for _ in cells]
+    makers = [_ChainMaker(facts, curves or NoCurves(), cell.bounds) for cell in cells]
     for cell, maker in zip(cells, makers, strict=True):
         for step in phase_steps(cell.settings):
-            maker.add(step)
+            if not maker.is_halted:
+                maker.add(step)
     chains = [maker.chain for maker in makers]
     ends = [_end(maker.chain, maker.watches) for maker in makers]
     spans, paths = _cut(chains, ends)
@@ -357,10 +360,11 @@ def score_key(state: str, images_digest: str) -> str:
 class _ChainMaker:
     """Makes the chain of one cell, phase by phase."""
 
-    def __init__(self, facts: Facts, curves: Curves) -> None:
+    def __init__(self, facts: Facts, curves: Curves, bounds: Sequence[Condition]) -> None:
         self.watches: list[Watch] = []
         self._facts = facts
         self._curves = curves
+        self._bounds = bounds
         self._phases: list[Phase] = []
         self._states: list[str] = []
         self._rates: list[tuple[float, ...]] = []
@@ -374,6 +378,12 @@ class _ChainMaker:
             learning_rates=tuple(self._rates),
             momenta=tuple(self._moved),
         )
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether an alert has ended the training, so that no phase follows."""
+        decision = self.watches[-1].decision if self.watches else None
+        return decision is not None and decision.is_halted
 
     def add(self, step: PhaseStep) -> None:
         """Let a phase follow, from where the stop rule of the one before says."""
@@ -391,12 +401,14 @@ class _ChainMaker:
 
     def _watch(self, phase: Phase) -> None:
         rule = phase.settings.stop
-        if rule is None or any(each.is_open for each in self.watches):
+        is_watched = rule is not None or self._bounds
+        if not is_watched or any(each.is_open for each in self.watches):
             return
-        images = _watched_images(rule.metric, phase.settings, self._facts)
-        self.watches.append(
-            watch(rule, images, self._states, self._curves, first_epoch=phase.first_epoch)
-        )
+        metrics = [*([rule.metric] if rule else []), *(bound.metric for bound in self._bounds)]
+        images = [_watched_images(metric, phase.settings, self._facts) for metric in metrics]
+        begin = phase.first_epoch
+        found = watch(rule, self._bounds, images, self._states, self._curves, first_epoch=begin)
+        self.watches.append(found)
 
     def _take_decision(self) -> None:
         """Let the last phase end with the epoch that was chosen."""

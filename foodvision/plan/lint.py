@@ -156,6 +156,14 @@ def _watched(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
                 f"{by_test[0].replace('test', 'valid')}"
             )
             yield _warning(plan, "test-watched", ("base", section), message)
+    for place, rule in enumerate(plan.alerts):
+        metric = rule.condition.metric
+        if rule.stop and metric.startswith("test."):
+            message = (
+                f"ends trainings by the test set ({rule.when}), whose score then flatters the "
+                f"result: write valid: 0.2 in base and {metric.replace('test', 'valid')}"
+            )
+            yield _warning(plan, "test-watched", ("alerts", place, "when"), message)
 
 
 def _stops(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:

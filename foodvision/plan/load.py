@@ -11,24 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
+from foodvision.plan.alerts import alert_problems
 from foodvision.plan.axes import Axes, Layer, as_value
 from foodvision.plan.composites import read_composites
 from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
 from foodvision.plan.expand import Draft, drafts, expand
 from foodvision.plan.messages import describe, nearest, show, suggestion, unknown_key
-from foodvision.plan.paths import (
-    NOT_YET,
-    all_paths,
-    exists,
-    get,
-    known_keys,
-    not_yet,
-    with_defaults,
-)
+from foodvision.plan.paths import all_paths, exists, get, known_keys, with_defaults
 from foodvision.plan.phases import merge_phase, read_phase, start_problem
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
-from foodvision.plan.schema import CROSS_FIELD, CellSettings, Clash, Plan
+from foodvision.plan.schema import CellSettings, Plan
 from foodvision.plan.sections import read_axes
+from foodvision.plan.values import CROSS_FIELD, Clash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -254,7 +248,6 @@ class _Check:
 
     def run(self) -> Plan | None:
         """Return the plan where nothing is wrong with it."""
-        self._refuse_not_yet()
         if problem := _search_problem(self._raw.get("search", "grid")):
             self._report(("search",), problem)
             del self._raw["search"]
@@ -264,9 +257,18 @@ class _Check:
             self._check_cells(plan, axes)
         if plan is not None and not self._document.problems:
             self._check_limit(plan, axes)
-        if plan is not None and not self._document.problems and (plan.tta or plan.ensembles):
-            read_composites(plan, expand(plan), self._document.report)
+        if plan is not None and not self._document.problems:
+            self._check_around(plan)
         return plan
+
+    def _check_around(self, plan: Plan) -> None:
+        """Check what is said around the cells of a sound plan, and is about them."""
+        if not (plan.tta or plan.ensembles or plan.alerts):
+            return
+        cells = expand(plan)
+        read_composites(plan, cells, self._document.report)
+        for path, message in alert_problems(plan.alerts, [cell.settings for cell in cells]):
+            self._report(path, message)
 
     def _report(self, path: PlanPath, message: str, *, at_key: bool = False) -> None:
         key = (path_text(path), message)
@@ -279,21 +281,6 @@ class _Check:
         if plan and "search" in self._raw:
             search = plan.search
         return {**self._raw, "seeds": plan.seeds if plan else None, "search": search}
-
-    # Keys of later versions
-
-    def _refuse_not_yet(self) -> None:
-        base = self._raw.get("base")
-        if isinstance(base, dict):
-            self._raw["base"] = base = dict(base)
-        for owner, prefix in ((base, ("base",)), (self._raw, ())):
-            if not isinstance(owner, dict):
-                continue
-            for key in [key for key in owner if key in NOT_YET]:
-                value = owner.pop(key)
-                self._report(
-                    (*prefix, key), _shape_problem(key, value) or not_yet(key), at_key=True
-                )
 
     # The plan's own shape
 
@@ -514,18 +501,6 @@ class _Check:
             self._report(("search", "n"), message)
 
 
-def _shape_problem(key: str, value: Any) -> str | None:
-    """Return what is wrong with the shape of a key that a later version will know."""
-    if key == "alerts":
-        is_right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-        return (
-            None
-            if is_right
-            else f"must be a list of mappings, got {show(value)} (and {not_yet(key)})"
-        )
-    return None
-
-
 def _search_problem(search: Any) -> str | None:
     """Return what is wrong with the kind of search, if anything."""
     kind = search.get("kind") if isinstance(search, dict) else search
@@ -552,7 +527,11 @@ def _unknown(root: type[BaseModel], detail: ErrorDetails, path: PlanPath, value:
     known = _known(root, detail)
     if root is Plan and len(path) == 1:
         return unknown_key(str(path[0]), known, [f"base.{one}" for one in all_paths()])
+    if root is Plan and path[0] == "alerts":
+        return unknown_key(str(path[-1]), known, ())
     in_cell = path if root is CellSettings else path[1:]
+    if in_cell == ("alerts",):
+        return "unknown key here; did you mean 'alerts' at the top of the plan?"
     if exists(tuple(str(part) for part in in_cell)):
         kind = _walk(value, (*path[:-1], "kind"))
         return f"kind {kind!r} has no such key; known: {', '.join(known)}"

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 CellPath = tuple[str, ...]
 Tree = dict[str, "Tree"]
 
-NOT_YET = {
-    "alerts": "read the table after the run (`foodvision rank`)",
-}
-
-
-def not_yet(key: str) -> str:
-    """Say that a key of the language is not there yet, and what to do instead."""
-    return f"not yet: {key!r} will come, this version does not know it; {NOT_YET[key]}"
-
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence  # noqa: TC003 - pydantic reads them
+from collections.abc import Callable, Iterable  # noqa: TC003 - pydantic reads them
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
@@ -27,9 +27,9 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from foodvision.hashing import digest
+from foodvision.plan.alerts import Alerts  # noqa: TC001 - pydantic reads it
 from foodvision.plan.augmentation import Augment, GaussianBlurSettings
 from foodvision.plan.combination import EnsembleSettings, NamedTta, Pattern
 from foodvision.plan.messages import show, suggestion
@@ -39,6 +39,7 @@ from foodvision.plan.stopping import Metric, StopSettings  # noqa: TC001 - pydan
 from foodvision.plan.values import (
     MAX_COUNT,
     MAX_ITEMS,
+    Clash,
     Count,
     Factor,
     NotNegative,
@@ -47,6 +48,8 @@ from foodvision.plan.values import (
     Rate,
     Share,
     broken_rule,
+    broken_rules,
+    check_variables,
     text_or,
 )
 from foodvision.plan.values import Settings as _Settings
@@ -56,13 +59,11 @@ MAX_NAME_CHARACTERS = 100
 MAX_NAME_BYTES = 240
 MAX_SEED = 2**63 - 1
 MAX_BYTES = 10**18
-CROSS_FIELD = "cross_field"
 TTA_NAME = "TTA"
 _BIDIRECTIONAL = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+(,\d+)*)?")
 _ENTRY = re.compile(r"[A-Z][A-Z0-9_]*")
 _SOURCE_KINDS = ("https", "http", "file", "torchvision", "sklearn")
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 
 def name_problem(name: str) -> str | None:
@@ -93,19 +94,13 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _check_variables(text: str) -> str:
-    if text.count("${") != len(_VARIABLE.findall(text)):
-        raise broken_rule(f"must name variables like ${{NAME}}, got {text!r}: close the brace")
-    return text
-
-
 def _check_source(source: str) -> str:
     kind = re.match(r"([A-Za-z]{2,}):", source)
     if kind and kind[1] not in _SOURCE_KINDS:
         known = ", ".join(f"{name}:" for name in _SOURCE_KINDS)
         rule = f"must be a path or begin with one of {known}, got {source!r}"
         raise broken_rule(rule + suggestion(kind[1], _SOURCE_KINDS))
-    return _check_variables(source)
+    return check_variables(source)
 
 
 def _check_weights(weights: str) -> str:
@@ -117,7 +112,7 @@ def _check_weights(weights: str) -> str:
             "must be none, DEFAULT, a torchvision entry like IMAGENET1K_V1 or a file's path, "
             f"got {weights!r}{hint}"
         )
-    return _check_variables(weights)
+    return check_variables(weights)
 
 
 def _check_freeze(freeze: Any) -> Any:
@@ -632,7 +627,7 @@ class CellSettings(_Settings):
                 f"epochs ({show(given)}) and phases ({len(phases)}) cannot both be given: delete "
                 f"epochs; a training without changes is phases: [{{epochs: {show(given)}}}]"
             )
-            raise _broken_rules([((("epochs",), ("phases",)), message)])
+            raise broken_rules([((("epochs",), ("phases",)), message)])
         return cell
 
     @model_serializer(mode="wrap")
@@ -644,16 +639,8 @@ class CellSettings(_Settings):
     @model_validator(mode="after")
     def _check_across_fields(self) -> Self:
         if clashes := tuple(_clashes(self)):
-            raise _broken_rules(clashes)
+            raise broken_rules(clashes)
         return self
-
-
-Clash = tuple[tuple[tuple[str, ...], ...], str]
-
-
-def _broken_rules(clashes: Sequence[Clash]) -> PydanticCustomError:
-    text = "; ".join(message for _, message in clashes)
-    return PydanticCustomError(CROSS_FIELD, "{text}", {"text": text, "clashes": tuple(clashes)})
 
 
 def _epochs_of(phases: Any) -> int:
@@ -995,6 +982,7 @@ class Plan(_Settings):
         save: which models are kept as files.
         limits: what it may cost at most.
         search: `grid` for every combination, or some that are drawn at random.
+        alerts: what is to be told of cells, and to whom.
     """
 
     name: Name
@@ -1015,6 +1003,7 @@ class Plan(_Settings):
     save: Literal["all", "best", "none"] = "all"
     limits: Limits = Limits()
     search: Search = "grid"
+    alerts: Alerts = Field(default_factory=list)
 
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _source_path: Path | None = PrivateAttr(default=None)
@@ -1051,7 +1040,7 @@ class Plan(_Settings):
         defaults = {
             name: field.get_default(call_default_factory=True)
             for name, field in type(self).model_fields.items()
-            if name in ("tta", "ensembles", "evaluate", "record")
+            if name in ("tta", "ensembles", "evaluate", "record", "alerts")
         }
         return {
             name: value

@@ -24,7 +24,7 @@ from foodvision.plan.draws import (
     read_range,
 )
 from foodvision.plan.messages import show, suggestion
-from foodvision.plan.paths import NOT_YET, CellPath, all_paths, cell_tree, exists, get, not_yet
+from foodvision.plan.paths import CellPath, all_paths, cell_tree, exists, get
 from foodvision.plan.schema import RandomSearch, name_problem
 
 if TYPE_CHECKING:
@@ -103,11 +103,8 @@ def read_path(name: str, where: PlanPath, report: Report) -> CellPath | None:
     path = tuple(name.split("."))
     if exists(path):
         return path
-    if path[0] in NOT_YET:
-        report(where, not_yet(path[0]), at_key=True)
-    else:
-        message = f"no cell has such a setting{suggestion(name, all_paths())}"
-        report(where, message, at_key=True)
+    message = f"no cell has such a setting{suggestion(name, all_paths())}"
+    report(where, message, at_key=True)
     return None
 
 

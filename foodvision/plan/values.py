@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence  # noqa: TC003 - pydantic's errors carry them
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
@@ -12,6 +14,10 @@ from foodvision.plan.problems import RULE
 MAX_COUNT = 1_000_000
 MAX_PIXELS = 4096
 MAX_ITEMS = 10**12
+CROSS_FIELD = "cross_field"
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+Clash = tuple[tuple[tuple[str | int, ...], ...], str]
 
 
 class Settings(BaseModel):
@@ -33,6 +39,19 @@ Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 def broken_rule(message: str) -> PydanticCustomError:
     """Make the error of a broken rule; `message` is shown as it stands."""
     return PydanticCustomError(RULE, "{rule}", {"rule": message})
+
+
+def broken_rules(clashes: Sequence[Clash]) -> PydanticCustomError:
+    """Make the error of rules across fields: the paths that do not go together, and why."""
+    text = "; ".join(message for _, message in clashes)
+    return PydanticCustomError(CROSS_FIELD, "{text}", {"text": text, "clashes": tuple(clashes)})
+
+
+def check_variables(text: str) -> str:
+    """Refuse a text that begins a `${VARIABLE}` and does not end it."""
+    if text.count("${") != len(_VARIABLE.findall(text)):
+        raise broken_rule(f"must name variables like ${{NAME}}, got {text!r}: close the brace")
+    return text
 
 
 def text_or(tag: str) -> Discriminator:

@@ -48,6 +48,19 @@ def read_curve(
     return Curve(tuple(values), tuple(held))
 
 
+class StoreCurves:
+    """What trainings have left in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def curve(
+        self, states: Sequence[str], metric: Metric, images: ImageSet | None, *, first_epoch: int
+    ) -> Curve:
+        """Return what is known of a metric from `first_epoch` on; see `Curves`."""
+        return read_curve(self._store, states, metric, images, first_epoch=first_epoch)
+
+
 class _CurveReader:
     def __init__(
         self,

@@ -20,7 +20,7 @@ from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
 from foodvision.progress import STAGE_LOG
-from foodvision.stages.curves import read_curve
+from foodvision.stages.curves import StoreCurves
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.stages.steps import write_steps
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Phase
     from foodvision.plan.schema import RecordSettings
-    from foodvision.plan.stopping import Watch
     from foodvision.plan.work import ScoreJob, TrainJob
     from foodvision.stages.site import Site
     from foodvision.store import Store
@@ -88,7 +87,7 @@ class _Scores:
 
 
 class _Judges:
-    """Stop rules that watch a span: what they have seen, and which states they may choose."""
+    """All that may end a span: what it has seen, and which states may be chosen."""
 
     def __init__(self, job: TrainJob, store: Store) -> None:
         watches, span = job.watches, job.span
@@ -96,31 +95,33 @@ class _Judges:
         self._first_epoch = span.first_epoch
         self._may_end = job.may_end
         states = span.chain.states[: span.last_epoch]
-        known = [_known_values(each, states, store) for each in watches]
+        curves = StoreCurves(store)
+        known = [each.look(states, curves).rows for each in watches]
         # Another run may have come further while this one waited for the lock.
-        seen = [each.judge(values) for each, values in zip(watches, known, strict=True)]
-        self.are_over_already = job.may_end and all(judge.is_over for judge in seen)
-        self._judges = [
-            each.judge(values[: max(span.first_epoch - each.first_epoch, 0)])
-            for each, values in zip(watches, known, strict=True)
+        seen = [each.panel(rows) for each, rows in zip(watches, known, strict=True)]
+        self.are_over_already = job.may_end and all(panel.is_over for panel in seen)
+        self._panels = [
+            each.panel(rows[: max(span.first_epoch - each.first_epoch, 0)])
+            for each, rows in zip(watches, known, strict=True)
         ]
 
     def observe(self, result: EpochResult, scores: Sequence[_Scores]) -> None:
         """Take in an epoch that was trained and scored."""
         if result.diverged:
             return
-        for each, judge in zip(self._watches, self._judges, strict=True):
-            judge.observe([_metric(each.rule.metric, each.images, result, scores)])
+        for each, panel in zip(self._watches, self._panels, strict=True):
+            pairs = zip(each.metrics, each.images, strict=True)
+            panel.observe([[_metric(metric, on, result, scores) for metric, on in pairs]])
 
     @property
     def are_over(self) -> bool:
         """Whether nobody wants more epochs."""
-        return self._may_end and all(judge.is_over for judge in self._judges)
+        return self._may_end and all(panel.is_over for panel in self._panels)
 
     def ends(self) -> set[int]:
         """Return the epochs of the span whose states somebody may choose, or ends with."""
-        found = {judge.chosen for judge in self._judges}
-        found |= {judge.epoch for judge in self._judges if judge.is_over}
+        found = {panel.chosen for panel in self._panels}
+        found |= {panel.epoch for panel in self._panels if panel.is_over}
         return {epoch for epoch in found if epoch >= self._first_epoch}
 
 
@@ -134,11 +135,6 @@ def _metric(
     rows = next(score.rows for score in scores if score.images.digest == images.digest)
     value: float | None = rows[-1][name]
     return value
-
-
-def _known_values(watch: Watch, states: Sequence[str], store: Store) -> Sequence[float | None]:
-    first, metric = watch.first_epoch, watch.rule.metric
-    return read_curve(store, states, metric, watch.images, first_epoch=first).values
 
 
 def train_span(

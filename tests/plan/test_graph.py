@@ -380,6 +380,7 @@ AROUND = {
     "ensembles": "{both: {kind: mean}}",
     "evaluate": "{latency: true}",
     "record": "{steps: true, gradient_norm: true, tensorboard: false}",
+    "alerts": "[{when: failed}, {when: train.loss > 3, on: epochs, stop: true}]",
 }
 MAKES_CELLS = {"data", "base", "grid", "zip", "exclude", "include", "when", "seeds", "search"}
 

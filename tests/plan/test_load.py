@@ -965,7 +965,117 @@ LINES = [
         RANDOM + "grid: {epochs: [1, 2]}\nexclude: [{epochs: [1, 2]}]\n",
         "15:1: exclude: must leave a cell, all 2 combinations match: exclude less",
     ),
-    ("alerts", GOOD + "alerts: [{when: x}]\n", "13:1: alerts: not yet: 'alerts' will come"),
+    # alerts
+    (
+        "alerts of a cell",
+        GOOD + "  alerts: []\n",
+        "13:3: base.alerts: unknown key here; did you mean 'alerts' at the top of the plan?",
+    ),
+    (
+        "an alert about nothing",
+        GOOD + "alerts: [{when: faild}]\n",
+        "13:17: alerts[0].when: must compare a metric with a number, or say how a cell ends, got 'faild': did you mean 'failed'? write test.accuracy < 0.8, diverged, failed, finished or slower than 10 min",
+    ),
+    (
+        "an alert without a condition",
+        GOOD + "alerts: [{wen: failed}]\n",
+        "13:11: alerts[0].wen: unknown key; did you mean 'when'?",
+    ),
+    (
+        "an alert on an unknown metric",
+        GOOD + "alerts: [{when: test.acuracy < 0.8}]\n",
+        "13:17: alerts[0].when: must be a metric, got 'test.acuracy'; did you mean 'test.accuracy'?",
+    ),
+    (
+        "an alert on a metric that training does not measure",
+        GOOD + "alerts: [{when: train.f1_macro < 1}]\n",
+        "13:17: alerts[0].when: must be a metric that is computed, and f1_macro is one of valid and test alone, got 'train.f1_macro': write test.f1_macro",
+    ),
+    (
+        "an alert on images that are not set aside",
+        GOOD + "alerts: [{when: failed}, {when: valid.loss > 3}]\n",
+        "13:33: alerts[1].when: valid.loss is measured on images set aside, and valid is 0 in every cell: write valid: 0.2 in base, or train.loss",
+    ),
+    (
+        "an alert in percent",
+        GOOD + "alerts: [{when: test.accuracy < 80%}]\n",
+        "13:17: alerts[0].when: must compare with a finite number (accuracies lie in [0, 1]), got 'test.accuracy < 80%': write 0.8",
+    ),
+    (
+        "an alert on equality",
+        GOOD + "alerts: [{when: test.accuracy == 1}]\n",
+        "13:17: alerts[0].when: must be an inequality (<, <=, > or >=), because two fractions are never quite equal, got 'test.accuracy == 1': write < or >",
+    ),
+    (
+        "an alert without a unit",
+        GOOD + "alerts: [{when: slower than 30}]\n",
+        "13:17: alerts[0].when: must have one of the units ms, s, min, h, got 'slower than 30': write 30 s or 30 min",
+    ),
+    (
+        "an alert on no time",
+        GOOD + "alerts: [{when: slower than -1 s}]\n",
+        "13:17: alerts[0].when: must be slower than a positive time, got 'slower than -1 s': write 30 s",
+    ),
+    (
+        "an alert twice",
+        GOOD + "alerts: [{when: test.loss>3}, {when: test.loss > 3.0}]\n",
+        "13:38: alerts[1].when: is the same rule as alerts[0] (test.loss > 3.0): delete one, or list what both notify in one of them",
+    ),
+    (
+        "an alert that stops what is over",
+        GOOD + "alerts: [{when: failed, stop: true}]\n",
+        "13:31: alerts[0].stop: stop ends a training, and 'failed' is known only when it has ended: delete stop, or compare one of valid.loss, valid.accuracy, test.loss, test.accuracy, train.loss, train.accuracy",
+    ),
+    (
+        "an alert that stops by what is known at the end",
+        GOOD + "alerts: [{when: test.f1_macro < 1, stop: true}]\n",
+        "13:42: alerts[0].stop: stop ends a training, and 'test.f1_macro < 1' is known only when it has ended: delete stop, or compare one of valid.loss, valid.accuracy, test.loss, test.accuracy, train.loss, train.accuracy",
+    ),
+    (
+        "an alert that stops at the end",
+        GOOD + "alerts: [{when: train.loss > 3, on: end, stop: true}]\n",
+        "13:37: alerts[0].on: stop ends a training in an epoch, and on is 'end': delete on",
+    ),
+    (
+        "an alert on epochs that no epoch tells",
+        GOOD + "alerts: [{when: slower than 30 s, on: epochs}]\n",
+        "13:39: alerts[0].on: an epoch is measured by valid.loss, valid.accuracy, test.loss, test.accuracy, train.loss, train.accuracy; 'slower than 30 s' is known at the end: delete on",
+    ),
+    (
+        "an alert to nobody",
+        GOOD + "alerts: [{when: failed, notify: []}]\n",
+        "13:33: alerts[0].notify: must say who is told, got []: write log",
+    ),
+    (
+        "an alert to somebody twice",
+        GOOD + "alerts: [{when: failed, notify: [log, log]}]\n",
+        "13:33: alerts[0].notify: must be different, got log twice: keep one",
+    ),
+    (
+        "an alert to Slack",
+        GOOD + "alerts: [{when: failed, notify: slack}]\n",
+        "13:33: alerts[0].notify: must be log, {webhook: ADDRESS} or {block: TYPE/NAME}, got 'slack': make a block of Prefect for it and write {block: TYPE/NAME}",
+    ),
+    (
+        "an alert to an address alone",
+        GOOD + "alerts: [{when: failed, notify: https://hooks/secret}]\n",
+        "13:33: alerts[0].notify: must be log, {webhook: ADDRESS} or {block: TYPE/NAME}, got 'https://…': write {webhook: ADDRESS}",
+    ),
+    (
+        "an alert to an address of another kind",
+        GOOD + "alerts: [{when: failed, notify: {webhook: ftp://x}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'ftp://x': correct it",
+    ),
+    (
+        "an alert to an address with a password",
+        GOOD + "alerts: [{when: failed, notify: {webhook: https://u:secret@x/y}}]\n",
+        "13:43: alerts[0].notify.webhook: must hold no password, which everyone reads who reads the plan, got 'https://…@x': write ${NAME} and set that variable",
+    ),
+    (
+        "an alert to a block without a name",
+        GOOD + "alerts: [{when: failed, notify: {block: slack}}]\n",
+        "13:41: alerts[0].notify.block: must name a Prefect block as type/name (`prefect block ls` shows them), got 'slack': write slack-webhook/my-block",
+    ),
     # plateau
     (
         "a plateau without images to look at",

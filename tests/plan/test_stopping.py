@@ -161,7 +161,100 @@ def test_a_phase_may_have_a_rule_of_its_own_or_none() -> None:
     text = text.replace("batch_size: 5}", "batch_size: 5, stop.patience: 1}")
     (cell,) = compiled(text).cells
     (watch,) = cell.watches
+    assert watch.rule is not None
     assert (watch.first_epoch, watch.rule.patience) == (7, 1)
+
+
+# -- alerts that end a cell ---------------------------------------------------------------------
+
+HIGH = LONG + "alerts: [{when: train.loss > 3, stop: true}]\n"
+BOTH = STOP + "alerts: [{when: train.loss > 3, stop: true}, {when: valid.loss > 9, stop: true}]\n"
+
+
+@dataclass
+class KnownByMetric(Known):
+    """Curves by metric, and by the key of their first state."""
+
+    by_metric: dict[str, dict[str, Sequence[float | None]]] = field(default_factory=dict)
+
+    def curve(
+        self, states: Sequence[str], metric: str, images: ImageSet | None, *, first_epoch: int
+    ) -> Curve:
+        self.values = self.by_metric[metric]
+        return super().curve(states, metric, images, first_epoch=first_epoch)
+
+
+def test_an_alert_that_ends_cells_is_in_no_key_and_names_another_cell() -> None:
+    plain, stopped = compiled(LONG).cells[0], compiled(HIGH).cells[0]
+    assert plain.chain.states == stopped.chain.states
+    assert plain.cell.cell_id != stopped.cell.cell_id
+    assert stopped.open_watch is not None
+    told = compiled(HIGH.replace("stop: true", "notify: log")).cells[0]
+    assert told.cell.cell_id == plain.cell.cell_id
+    (other,) = compiled(HIGH.replace("> 3", ">3.00")).cells
+    assert other.cell.cell_id == stopped.cell.cell_id
+
+
+@pytest.mark.parametrize(
+    ("values", "epoch"),
+    [
+        pytest.param([2.0, 3.0, 3.5, 1.0], 3, id="the first epoch beyond the bound"),
+        pytest.param([2.0, None], 2, id="a loss that is no finite number is beyond any"),
+        pytest.param([2.0] * 10, 10, id="never"),
+        pytest.param([2.0, 3.0], None, id="not known so far"),
+    ],
+)
+def test_a_bound_ends_a_cell_with_the_epoch_that_crosses_it(
+    values: Sequence[float | None], epoch: int | None
+) -> None:
+    first = compiled(HIGH).cells[0].chain.states[0]
+    (cell,) = compiled(HIGH, Known({first: values})).cells
+    assert (cell.decision.epoch if cell.decision else None) == epoch
+    if epoch:
+        (static,) = compiled(LONG, None, f"base.epochs={epoch}").cells
+        assert cell.result_key == static.result_key
+        assert cell.curve_end == epoch
+
+
+def test_whoever_ends_a_training_the_stop_rule_chooses_the_state() -> None:
+    (waiting,) = compiled(BOTH).cells
+    first = waiting.chain.states[0]
+    curves = {
+        "valid.loss": {first: [3.0, 1.0, 2.0, 0.5, 4.0]},
+        "train.loss": {first: [1.0, 1.0, 3.5]},
+    }
+    (cell,) = compiled(BOTH, KnownByMetric(by_metric=curves)).cells
+    assert cell.decision is not None
+    assert (cell.decision.epoch, cell.decision.last_epoch, cell.decision.is_halted) == (2, 3, True)
+    curves["train.loss"][first] = [1.0] * 5
+    (cell,) = compiled(BOTH, KnownByMetric(by_metric=curves)).cells
+    assert cell.decision is None  # improving: epoch 4 was the best so far
+    curves["valid.loss"][first] = [3.0, 1.0, 2.0, 2.0, 4.0]
+    (cell,) = compiled(BOTH, KnownByMetric(by_metric=curves)).cells
+    assert cell.decision is not None
+    assert (cell.decision.epoch, cell.decision.last_epoch, cell.decision.is_halted) == (2, 4, False)
+
+
+def test_no_phase_follows_one_that_an_alert_ended() -> None:
+    text = PHASES.replace("  stop: {patience: 2}\n", "") + HIGH.removeprefix(LONG)
+    first = compiled(text).cells[0].chain.states[0]
+    (ended,) = compiled(text, Known({first: [1.0, 2.0, 3.5]})).cells
+    assert (len(ended.chain.phases), len(ended.states), ended.curve_end) == (1, 3, 3)
+    (static,) = compiled(LONG, None, "base.epochs=3").cells
+    assert ended.final == static.final
+    (later,) = compiled(text, Known({first: [1.0] * 6})).cells
+    assert len(later.chain.phases) == 2
+    assert later.open_watch is not None
+
+
+def test_explain_says_what_ends_a_cell() -> None:
+    graph = compiled(BOTH)
+    (what,) = [
+        stage.what
+        for stage in explain("small", graph, plan_work(graph, FakeStore())).stages
+        if "at most" in stage.what
+    ]
+    assert what.endswith("at most (stop: valid.loss, patience 2; train.loss > 3; valid.loss > 9)")
 
 
 # -- work ---------------------------------------------------------------------------------------
@@ -177,7 +270,7 @@ def test_cells_with_and_without_a_rule_share_epochs_and_the_longer_one_is_at_mos
     first, second = work.training
     assert not first.may_end
     assert not second.may_end
-    assert [watch.rule.patience for watch in first.watches] == [1, 1, 3, 3]
+    assert [watch.rule.patience for watch in first.watches if watch.rule] == [1, 1, 3, 3]
 
 
 def test_a_span_that_only_rules_want_may_end() -> None:

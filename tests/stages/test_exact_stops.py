@@ -182,3 +182,35 @@ def test_killed_at_any_moment_equals_undisturbed(photos: Path, tmp_path: Path) -
             again = nursery.run(text, home)
             assert not again.failures
             assert again.results == undisturbed.results
+
+
+def test_an_alert_ends_cells_alone_as_in_company_and_trains_nothing_beyond(
+    photos: Path, tmp_path: Path, keeps: bool
+) -> None:
+    plain = run(text_of(photos, "null"), tmp_path / "plain")
+    curve = [row["train_loss"] for _, row in chain_epochs(plain.store, only_cell(plain).final)]
+    end = next(epoch for epoch, loss in enumerate(curve, start=1) if loss <= curve[3])
+    alert = f"alerts: [{{when: train.loss <= {curve[3]!r}, stop: true}}]\n"
+    alone = run(text_of(photos, "null", alert), tmp_path / "alone")
+    cell = only_cell(alone)
+    assert cell.decision is not None
+    assert (cell.decision.last_epoch, cell.decision.is_halted) == (end, True)
+    assert alone.counted.epochs == end < alone.work.predicted.epochs == 10
+    assert cell.final == only_cell(plain).chain.states[end - 1]
+
+    axes = "grid:\n  stop:\n    none: null\n    short: {patience: 1}\n  epochs: [3, 10]\n"
+    text = text_of(photos, "null", axes + alert)
+    together = run(text, tmp_path / "together")
+    assert not together.ledger.failures
+    assert together.counted.epochs <= max(end, 3)
+    assert together.result("none · 10 epochs") == alone.results()[cell.cell.cell_id]
+    single = run(text, tmp_path / "single", only=["short · 10 epochs"])
+    assert single.result("short · 10 epochs") == together.result("short · 10 epochs")
+    assert run(text, tmp_path / "together").work.is_empty
+
+    on = run(text_of(photos, "null"), tmp_path / "alone")  # without the alert it goes on from there
+    assert on.counted.epochs == 10 - end
+    assert on.results() == plain.results()
+    later = run(text_of(photos, "null", alert), tmp_path / "plain")  # one that comes later
+    assert later.results() == alone.results()
+    assert later.counted.epochs == (0 if keeps else end)

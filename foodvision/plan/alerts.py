@@ -1,0 +1,427 @@
+"""Alerts: what a plan wants to be told of its cells, and how.
+
+A rule looks at results and changes none: it is in no key of a stage. Where it ends a training, it
+does so as a stop rule does, and names another cell. What a condition says of a number stands here;
+who looks at which number, and when, is for `tasks`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_serializer,
+    model_validator,
+)
+
+from foodvision.plan.messages import nearest, show, suggestion
+from foodvision.plan.stopping import Metric
+from foodvision.plan.values import Clash, Settings, broken_rule, broken_rules, check_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from foodvision.plan.problems import PlanPath
+    from foodvision.plan.schema import CellSettings
+
+EPOCH_METRICS: tuple[str, ...] = get_args(Metric)
+_OF_OUTPUTS = (
+    "top_k_accuracy",
+    "precision_macro",
+    "recall_macro",
+    "f1_macro",
+    "precision_weighted",
+    "recall_weighted",
+    "f1_weighted",
+    "calibration_error",
+    "calibrated_error",
+    "calibrated_loss",
+)
+END_METRICS: tuple[str, ...] = (
+    *EPOCH_METRICS,
+    *(f"{part}.{name}" for part in ("valid", "test") for name in _OF_OUTPUTS),
+)
+STATES = ("diverged", "failed", "finished")
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+_COMPARISON = re.compile(r"([\w.]+)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)")
+_SLOWER = re.compile(r"slower\s+than\s+([-0-9.]+)\s*(\w*)")
+_BLOCK = re.compile(r"[a-z0-9][a-z0-9-]*/[^/\s]+")
+_ELSEWHERE = ("slack", "teams", "email", "e-mail", "discord", "pagerduty", "mattermost", "sms")
+_MASK = "…"
+Moment = Literal["epochs", "end"]
+_EXAMPLE = "write test.accuracy < 0.8, diverged, failed, finished or slower than 10 min"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a rule waits for.
+
+    Attributes:
+        kind: a metric that is compared, how a cell ended, or how long it took.
+        metric: like `test.accuracy`; empty where none is compared.
+        sign: `<`, `<=`, `>` or `>=`; empty where nothing is compared.
+        threshold: what is compared with; of `slower`, seconds.
+    """
+
+    kind: Literal["metric", "diverged", "failed", "finished", "slower"]
+    metric: str = ""
+    sign: str = ""
+    threshold: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Return the one way to write it, however the plan does."""
+        number = repr(self.threshold).removesuffix(".0")
+        if self.kind == "slower":
+            return f"slower than {number} s"
+        return f"{self.metric} {self.sign} {number}" if self.metric else self.kind
+
+    @property
+    def part(self) -> str:
+        """Return the part of the data that its metric is measured on, if there is one."""
+        return self.metric.partition(".")[0]
+
+    def holds(self, value: float | None) -> bool:
+        """Say whether a value of the metric, or seconds, fulfil the condition.
+
+        Args:
+            value: `None`: no finite number. A loss then counts as infinite, all else as unknown.
+        """
+        if value is None or math.isnan(value):
+            if not self.metric.endswith(".loss"):
+                return False
+            value = math.inf
+        return {
+            "<": value < self.threshold,
+            "<=": value <= self.threshold,
+            ">": value > self.threshold,
+            ">=": value >= self.threshold,
+        }[self.sign]
+
+
+def read_condition(text: str) -> Condition:
+    """Read what a rule waits for.
+
+    Raises:
+        PydanticCustomError: it breaks a rule of the language.
+    """
+    words = " ".join(text.split())
+    if words in STATES:
+        return Condition(words)  # type: ignore[arg-type]
+    if slower := _SLOWER.fullmatch(words):
+        return Condition("slower", sign=">", threshold=_seconds(slower[1], slower[2], text))
+    comparison = _COMPARISON.fullmatch(words)
+    if comparison is None:
+        near = nearest(words, (*STATES, "slower than"))
+        hint = f"did you mean {near!r}? " if near else ""
+        rule = "must compare a metric with a number, or say how a cell ends"
+        raise broken_rule(f"{rule}, got {show(text)}: {hint}{_EXAMPLE}")
+    metric, sign, number = comparison.groups()
+    return Condition("metric", _metric(metric), _sign(sign, text), _number(number, text))
+
+
+def _metric(name: str) -> str:
+    if name in END_METRICS:
+        return name
+    part, _, what = name.partition(".")
+    if part == "train" and f"test.{what}" in END_METRICS:
+        rule = f"must be a metric that is computed, and {what} is one of valid and test alone"
+        raise broken_rule(f"{rule}, got {name!r}: write test.{what}")
+    known = EPOCH_METRICS if nearest(name, END_METRICS) is None else END_METRICS
+    raise broken_rule(f"must be a metric, got {name!r}{suggestion(name, known)}")
+
+
+def _sign(sign: str, text: str) -> str:
+    if sign in ("=", "==", "!="):
+        rule = "must be an inequality (<, <=, > or >=), because two fractions are never quite equal"
+        raise broken_rule(f"{rule}, got {show(text)}: write < or >")
+    return sign
+
+
+def _number(text: str, whole: str) -> float:
+    is_percent = text.endswith("%")
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or is_percent:
+        hint = f": write {number / 100:g}" if is_percent and math.isfinite(number) else ""
+        rule = "must compare with a finite number (accuracies lie in [0, 1])"
+        raise broken_rule(f"{rule}, got {show(whole)}{hint}")
+    return number
+
+
+def _seconds(number: str, unit: str, whole: str) -> float:
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = -1.0
+    if amount <= 0:
+        raise broken_rule(f"must be slower than a positive time, got {show(whole)}: write 30 s")
+    if unit not in _UNITS:
+        hint = suggestion(unit, _UNITS) if unit else f": write {number} s or {number} min"
+        raise broken_rule(
+            f"must have one of the units {', '.join(_UNITS)}, got {show(whole)}{hint}"
+        )
+    return amount * _UNITS[unit]
+
+
+def _check_when(text: str) -> str:
+    read_condition(text)
+    return re.sub(r"\s*(<=|>=|<|>)\s*", r" \1 ", " ".join(text.split()))
+
+
+def mask_address(address: str) -> str:
+    """Return an address that can be told: without what lets its readers write to it.
+
+    What stands in a variable is no secret by its name; of the rest, the host is shown, and a few
+    digits of the digest, so that two addresses can be told apart.
+    """
+    parts = urlsplit(address)
+    if "${" in address or parts.path.startswith(f"/{_MASK}"):
+        return address
+    told = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{_MASK}{told}"
+
+
+def mask_addresses(text: str, rules: Sequence[AlertRule]) -> str | None:
+    """Return the text of a plan as it can be shown; `None`: it spells an address in another way.
+
+    Args:
+        text: of a plan.
+        rules: of the same plan.
+    """
+    targets = (target for rule in rules for target in rule.notify)
+    addresses = {each.webhook for each in targets if isinstance(each, WebhookTarget)}
+    for address in sorted(addresses, key=len, reverse=True):
+        if address not in text:
+            return None
+        text = text.replace(address, mask_address(address))
+    return text
+
+
+def _check_address(address: str) -> str:
+    check_variables(address)
+    if address.startswith("${"):
+        return address
+    try:
+        parts = urlsplit(address)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts.port
+    except ValueError:
+        is_address = False
+    if not is_address or address != "".join(address.split()):
+        rule = "must be an address that begins with https:// or http://, or ${NAME}"
+        raise broken_rule(f"{rule}, got {show(address)}: correct it")
+    if "@" in parts.netloc:
+        host = f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}"
+        rule = "must hold no password, which everyone reads who reads the plan"
+        raise broken_rule(f"{rule}, got {show(host)}: write ${{NAME}} and set that variable")
+    return address
+
+
+def _check_block(name: str) -> str:
+    if not _BLOCK.fullmatch(name):
+        rule = "must name a Prefect block as type/name (`prefect block ls` shows them)"
+        raise broken_rule(f"{rule}, got {show(name)}: write slack-webhook/my-block")
+    return name
+
+
+class WebhookTarget(Settings):
+    """An address that gets alerts as JSON.
+
+    Attributes:
+        webhook: the address; may contain `${VARIABLE}`, which stays as it is here. One that is
+            written out is never told whole.
+    """
+
+    webhook: Annotated[str, AfterValidator(_check_address)]
+
+    @field_serializer("webhook")
+    def _told_address(self, address: str) -> str:
+        return mask_address(address)
+
+    @property
+    def told(self) -> str:
+        """Return how it is called where it is told of."""
+        return f"webhook {mask_address(self.webhook)}"
+
+
+class BlockTarget(Settings):
+    """A notification block of Prefect: Slack, e-mail, Teams and others.
+
+    Attributes:
+        block: its type and name, as in `slack-webhook/my-block`.
+    """
+
+    block: Annotated[str, AfterValidator(_check_block)]
+
+    @property
+    def told(self) -> str:
+        """Return how it is called where it is told of."""
+        return f"block {self.block}"
+
+
+def _check_word(word: Any) -> Any:
+    if word == "log":
+        return word
+    rule = "must be log, {webhook: ADDRESS} or {block: TYPE/NAME}"
+    hint = ""
+    if isinstance(word, str) and word.lower() in _ELSEWHERE:
+        hint = ": make a block of Prefect for it and write {block: TYPE/NAME}"
+    elif isinstance(word, str) and "://" in word:
+        word, hint = f"{word.partition('://')[0]}://…", ": write {webhook: ADDRESS}"
+    raise broken_rule(f"{rule}, got {show(word)}{hint}")
+
+
+def _kind_of_target(value: Any) -> str:
+    if isinstance(value, BlockTarget | WebhookTarget):
+        return "prefect" if isinstance(value, BlockTarget) else "address"
+    if not isinstance(value, dict):
+        return "text"
+    return "prefect" if any(str(key).startswith("b") for key in value) else "address"
+
+
+Target = Annotated[
+    Annotated[Literal["log"], BeforeValidator(_check_word, json_schema_input_type=str), Tag("text")]
+    | Annotated[WebhookTarget, Tag("address")]
+    | Annotated[BlockTarget, Tag("prefect")],
+    Discriminator(_kind_of_target),
+]
+
+
+def told_target(target: Literal["log"] | WebhookTarget | BlockTarget) -> str:
+    """Return how a target is called where it is told of."""
+    return target if isinstance(target, str) else target.told
+
+
+def _listed(targets: Any) -> Any:
+    if targets in ([], (), None):
+        raise broken_rule(f"must say who is told, got {show(targets)}: write log")
+    return targets if isinstance(targets, list | tuple) else [targets]
+
+
+def _check_targets(targets: tuple[Any, ...]) -> tuple[Any, ...]:
+    if twice := [each for each in targets if targets.count(each) > 1]:
+        raise broken_rule(f"must be different, got {told_target(twice[0])} twice: keep one")
+    return targets
+
+
+Targets = Annotated[
+    tuple[Target, ...],
+    Field(strict=False),
+    BeforeValidator(_listed, json_schema_input_type=Target | list[Target]),
+    AfterValidator(_check_targets),
+]
+
+
+class AlertRule(Settings):
+    """What is to be told of a cell, and to whom; once per cell and result.
+
+    Attributes:
+        when: a metric and a number (`test.accuracy < 0.8`), `diverged`, `failed`, `finished`, or
+            `slower than 30 s` (ms, s, min, h).
+        notify: `log`, `{webhook: ADDRESS}`, `{block: TYPE/NAME}`, or several of them as a list.
+        on: whether a metric is looked at after every epoch (`epochs`) or that of the result
+            (`end`); `None`: `epochs` where it stops the cell, else `end`.
+        stop: whether the cell's training ends with the first epoch for which it holds.
+    """
+
+    when: Annotated[str, AfterValidator(_check_when)]
+    notify: Targets = ("log",)
+    on: Moment | None = None
+    stop: bool = False
+
+    @model_validator(mode="after")
+    def _check_moment(self) -> Self:
+        if clashes := list(_moment_clashes(self)):
+            raise broken_rules(clashes)
+        return self
+
+    @property
+    def condition(self) -> Condition:
+        """Return what it waits for."""
+        return read_condition(self.when)
+
+    @property
+    def moment(self) -> Moment:
+        """Return when it looks: after every epoch, or at the result."""
+        return self.on or ("epochs" if self.stop else "end")
+
+    @property
+    def name(self) -> str:
+        """Return what tells it from the other rules of its plan."""
+        return f"{self.condition.name} on {self.moment}"
+
+
+def _moment_clashes(rule: AlertRule) -> Iterator[Clash]:
+    """Yield why a rule cannot look when it wants to."""
+    metrics = ", ".join(EPOCH_METRICS)
+    condition = rule.condition
+    is_late = condition.metric not in EPOCH_METRICS
+    if rule.stop and is_late:
+        message = (
+            f"stop ends a training, and {rule.when!r} is known only when it has ended: delete "
+            f"stop, or compare one of {metrics}"
+        )
+        yield (("stop",),), message
+    elif rule.stop and rule.on == "end":
+        yield (("on",),), "stop ends a training in an epoch, and on is 'end': delete on"
+    elif rule.on == "epochs" and is_late:
+        message = f"an epoch is measured by {metrics}; {rule.when!r} is known at the end: delete on"
+        yield (("on",),), message
+
+
+def stopping_bounds(rules: Sequence[AlertRule], cell: CellSettings) -> tuple[Condition, ...]:
+    """Return the conditions that end the training of a cell, as far as it measures their metric."""
+    found = (rule.condition for rule in rules if rule.stop)
+    return tuple(bound for bound in found if bound.part != "valid" or cell.valid)
+
+
+def _check_different(rules: list[AlertRule]) -> list[AlertRule]:
+    first: dict[str, int] = {}
+    clashes: list[Clash] = []
+    for place, rule in enumerate(rules):
+        if first.setdefault(rule.name, place) != place:
+            message = (
+                f"is the same rule as alerts[{first[rule.name]}] ({rule.when}): delete one, or "
+                "list what both notify in one of them"
+            )
+            clashes.append((((place, "when"),), message))
+    if clashes:
+        raise broken_rules(clashes)
+    return rules
+
+
+Alerts = Annotated[list[AlertRule], AfterValidator(_check_different)]
+
+
+def alert_problems(
+    rules: Sequence[AlertRule], cells: Sequence[CellSettings]
+) -> Iterator[tuple[PlanPath, str]]:
+    """Yield what is wrong with rules given the cells of their plan: where, and what.
+
+    Args:
+        rules: of a plan.
+        cells: settings of all cells of the plan.
+    """
+    has_valid = any(cell.valid for cell in cells)
+    for place, rule in enumerate(rules):
+        condition = rule.condition
+        if condition.part == "valid" and not has_valid:
+            instead = "train" if condition.metric in EPOCH_METRICS else "test"
+            message = (
+                f"{condition.metric} is measured on images set aside, and valid is 0 in every "
+                f"cell: write valid: 0.2 in base, or {condition.metric.replace('valid', instead)}"
+            )
+            yield ("alerts", place, "when"), message
