@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.alarms import Alarms
 from flows.artifacts import (
     LeaderboardArtifact,
     ProgressArtifact,
@@ -19,6 +20,7 @@ from flows.artifacts import (
     show_report,
     show_work,
 )
+from flows.crashes import living_runs
 from flows.live import Live
 from foodvision.files import free_bytes
 from foodvision.plan.composites import Composite, composites
@@ -104,6 +106,9 @@ class RunOutcome:
         leaderboard: rows of the ranking, best first.
         pictures: paths by name.
         report: the HTML report.
+        alerts: number of alerts that were found.
+        undelivered: of these and of those that earlier runs left, how many somebody was to be told
+            of and was not.
     """
 
     run_id: str
@@ -126,6 +131,8 @@ class RunOutcome:
     leaderboard: Sequence[Mapping[str, Any]]
     pictures: Mapping[str, Path]
     report: Path
+    alerts: int = 0
+    undelivered: int = 0
 
     @property
     def cells_in_words(self) -> str:
@@ -180,6 +187,8 @@ class Run:
         self._failed_logs: dict[str, str] = {}
         self._board = LeaderboardArtifact(plan.name, by=plan.rank.by.value)
         self._live = Live(plan, self.cells, home, self.journal, board=self._board)
+        self._reporter = Reporter(plan, home, self.store)
+        self._alarms = Alarms(plan, home, run_id)
 
     def execute(self, *, refresh: bool) -> RunOutcome:
         """Run the plan.
@@ -189,12 +198,14 @@ class Run:
         """
         self._open_journal()
         self.store.remove_leftovers()
+        self._alarms.begin(partial(living_runs, self.home))
         try:
             with keeping(self._logs / RUN_LOG, with_stages=False):
                 outcome = self._execute(refresh=refresh)
         except BaseException:
             write_failure(self._logs / RUN_LOG, traceback.format_exc())
             self._close_journal("failed")
+            self._alarms.close()
             raise
         return outcome
 
@@ -243,7 +254,9 @@ class Run:
             leaderboard = self._save_best(graph, publisher, leaderboard)
         self._link_models(leaderboard)
         self._board.show(leaderboard)
+        self._alarms.judge(leaderboard, self._failed(failures), graph)
         pictures = self._draw(leaderboard)
+        self._alarms.close()
         report = self._report(leaderboard)
         show_work(self.plan.name, first, counted=self.ledger.counted)
         self._learn(first)
@@ -268,7 +281,13 @@ class Run:
             leaderboard=leaderboard,
             pictures=pictures,
             report=report,
+            alerts=self._alarms.count,
+            undelivered=self._alarms.undelivered,
         )
+
+    def _failed(self, failures: Mapping[str, str]) -> list[tuple[Cell | Composite, str]]:
+        rows: list[Cell | Composite] = [*self.cells, *self.composites]
+        return [(row, failures[row.label]) for row in rows if row.label in failures]
 
     def _settle(
         self, datasets: Mapping[str, Dataset], first: Work | None = None
@@ -388,6 +407,7 @@ class Run:
             done.update(ready)
             bar.advance(len(ready))
             self._live.settled(ready, partial(self._outcomes, graph, work))
+            self._look(group, ready, graph, work)
 
         run_groups(
             groups,
@@ -396,6 +416,17 @@ class Run:
             ended=ended,
         )
         bar.close()
+
+    def _look(self, group: TaskGroup, ready: Collection[str], graph: Graph, work: Work) -> None:
+        """Let alerts look at what a group of jobs has told of cells."""
+        trained = (job for job in group.jobs if job.kind in ("train", "score"))
+        touched = {cell_id for job in trained for cell_id in job.cells}
+        self._alarms.look(
+            (compiled, compiled.cell.cell_id in ready)
+            for compiled in graph.cells
+            if compiled.cell.cell_id in touched
+            and self.ledger.failure(work.waiting[compiled.cell.cell_id]) is None
+        )
 
     def _ready(self, graph: Graph, work: Work) -> set[str]:
         settled = self.ledger.finished | self.ledger.failures.keys()
@@ -559,7 +590,7 @@ class Run:
 
     def _report(self, leaderboard: Sequence[Mapping[str, Any]]) -> Path:
         """Write the report if it does not show this leaderboard already."""
-        reporter = Reporter(self.plan, self.home, self.store)
+        reporter = self._reporter
         if not reporter.is_current(leaderboard):
             do_step("write the report", partial(reporter.write, leaderboard))
         show_report(self.plan.name, reporter.path, home=self.home)
@@ -677,8 +708,13 @@ def _describe_cell(cell: Cell) -> dict[str, Any]:
         "label": cell.label,
         "position": cell.position,
         "axes": dict(cell.axes),
-        "settings": cell.settings.model_dump(mode="json"),
+        "settings": cell.settings.model_dump(mode="json") | _describe_bounds(cell),
     }
+
+
+def _describe_bounds(cell: Cell) -> dict[str, Any]:
+    """Say what ends a cell's training because an alert of its plan says so."""
+    return {"bounds": [bound.name for bound in cell.bounds]} if cell.bounds else {}
 
 
 def _describe_composite(composite: Composite) -> dict[str, Any]:

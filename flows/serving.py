@@ -12,6 +12,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,15 @@ def serve_here(
         ServerError: there is no server to be had.
         PlanError: the cron expression is none.
     """
-    from flows.crashes import mark_crashed
+    from flows.crashes import living_runs, mark_crashed
 
     os.environ[HOME_VARIABLE] = str(home.root)  # inherited by every run
     with local_server(home, only_ours=only_ours, port=port, meanwhile=flow) as server:
         mark_crashed(home)
+        if home.alerts.is_file():
+            from flows.alarms import tell_left
+
+            tell_left(home, partial(living_runs, home))
         _run_until_stopped(flow(), settings, lambda: on_ready(server))
         mark_crashed(home)  # the runs that ended with us
 

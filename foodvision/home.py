@@ -111,6 +111,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def alerts(self) -> Path:
+        """One append-only JSON-lines file: every alert, and what became of telling it."""
+        return self.journals / "alerts" / "alerts.jsonl"
+
+    @property
     def downloads(self) -> Path:
         """Fetched archives, whole or partial."""
         return self.root / "downloads"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import warehouse
 from foodvision.errors import WarehouseError
 from foodvision.store import Store
+from tasks.alerts import AlertBook, alert_row
 from tasks.journal import journals, read_events, read_journal
 from tasks.records import Records, certificate_row, latest, run_records
 from warehouse.reading import known_results, runs
@@ -48,7 +49,9 @@ def load_run(journal: Path, home: Home) -> None:
     try:
         known = known_results(home.warehouse)
         paths = [*_forgotten(home, but=journal), journal]
-        warehouse.load(home.warehouse, _collect(paths, home, known=set(known)).tables())
+        records = _collect(paths, home, known=set(known))
+        _add_alerts(records, home)
+        warehouse.load(home.warehouse, records.tables())
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
 
@@ -85,6 +88,7 @@ class RunningLoad:
                 known_results=known,
                 cells=None if self._known is None else cells,
             )
+            _add_alerts(records, self._home)
             warehouse.load(path, records.tables(), timeout_seconds=_RUNNING_TIMEOUT_SECONDS)
         except warehouse.WarehouseError as error:
             raise WarehouseError(str(error)) from error
@@ -107,6 +111,20 @@ def load_cells(journal: Path, home: Home, cells: Collection[str]) -> None:
         raise WarehouseError(str(error)) from error
 
 
+def load_alerts(home: Home) -> None:
+    """Load all alerts of a home, and what became of each.
+
+    Raises:
+        WarehouseError: the warehouse is locked for too long, damaged, or of a newer version.
+    """
+    records = Records()
+    _add_alerts(records, home)
+    try:
+        warehouse.load(home.warehouse, records.tables())
+    except warehouse.WarehouseError as error:
+        raise WarehouseError(str(error)) from error
+
+
 def load_certificates(journal: Path, home: Home) -> None:
     """Load the certificates of one verification; loading them again changes nothing.
 
@@ -125,6 +143,7 @@ def rebuild(home: Home) -> int:
     """Make the warehouse again from the journals and the store; return the number of runs."""
     paths = list(journals(home.journals))
     together = _collect(paths, home, known=set())
+    _add_alerts(together, home)
     for path in journals(home.certificates):
         together.add("certificates", *map(certificate_row, read_events(path)))
     try:
@@ -132,6 +151,10 @@ def rebuild(home: Home) -> int:
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     return len(together.rows["runs"])
+
+
+def _add_alerts(records: Records, home: Home) -> None:
+    records.add("alerts", *map(alert_row, AlertBook(home).read().values()))
 
 
 def _collect(paths: Sequence[Path], home: Home, *, known: set[str]) -> Records:

@@ -10,6 +10,7 @@ from foodvision.files import holds, write_json
 from foodvision.hashing import digest
 from foodvision.plan.expand import expand
 from foodvision.report.html.rendering import look_digest, write_report
+from tasks.alerts import AlertBook
 from tasks.ranking import other_results
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ _CHANGING = (
 )  # fmt: skip
 
 
+def report_path(home: Home, plan_name: str) -> Path:
+    """Return where the report of a plan lies, if it is there."""
+    return home.reports / plan_name / _FILE
+
+
 @dataclass(frozen=True)
 class Reporter:
     """The report of one plan.
@@ -46,7 +52,7 @@ class Reporter:
     @property
     def path(self) -> Path:
         """Return where the report lies, if it is there."""
-        return self.home.reports / self.plan.name / _FILE
+        return report_path(self.home, self.plan.name)
 
     def is_current(self, leaderboard: Sequence[Mapping[str, Any]]) -> bool:
         """Say whether the file is there and shows this plan with this leaderboard already."""
@@ -82,4 +88,9 @@ class Reporter:
 
     def _digest(self, leaderboard: Sequence[Mapping[str, Any]]) -> str:
         rows = [{name: row[name] for name in _CHANGING} for row in leaderboard]
-        return digest([self.plan.to_json(), rows, look_digest()])
+        told = [
+            [each.alert.alert_id, each.status]
+            for each in AlertBook(self.home).read().values()
+            if each.alert.plan_name == self.plan.name
+        ]
+        return digest([self.plan.to_json(), rows, told, look_digest()])

@@ -279,6 +279,31 @@ class RunDetails:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """Something that somebody was to be told.
+
+    Attributes:
+        cell_id: of the row that it is about.
+        label: what the plan calls that.
+        rule: the condition.
+        message: a sentence.
+        channel: who is told.
+        status: delivered, pending or given up.
+        raised_at: when it was found (UTC).
+        error: why it was not told; None: it was, or nobody has tried.
+    """
+
+    cell_id: str
+    label: str
+    rule: str
+    message: str
+    channel: str
+    status: str
+    raised_at: datetime
+    error: str | None
+
+
+@dataclass(frozen=True)
 class Certificate:
     """One verification of a result; `difference` is None where everything was equal to the bit."""
 
@@ -361,8 +386,12 @@ def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:
 
 def metrics(path: Path, result_key: str) -> dict[str, Metrics]:
     """Return the metrics of a result, by split."""
-    found = _read(path, "metrics", Metrics, {"result_key": result_key})
-    return {each.split: each for each in found}
+    return {each.split: each for each in metrics_of(path, [result_key])}
+
+
+def metrics_of(path: Path, result_keys: Sequence[str]) -> list[Metrics]:
+    """Return the metrics of results, of every split that they were scored on."""
+    return _read(path, "metrics", Metrics, {"result_keys": list(result_keys)})
 
 
 def reliability(path: Path, result_key: str) -> list[ReliabilityBin]:
@@ -428,6 +457,11 @@ def certificates(path: Path, result_keys: Sequence[str]) -> list[Certificate]:
 def gpus(path: Path, run_id: str) -> list[GpuUse]:
     """Return what the GPUs of the machine were seen to do in a run; empty without any."""
     return _read(path, "gpus", GpuUse, {"run_id": run_id})
+
+
+def alerts(path: Path, plan_name: str) -> list[Alert]:
+    """Return all alerts of a plan, the latest first."""
+    return _read(path, "alerts", Alert, {"plan_name": plan_name})
 
 
 def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:

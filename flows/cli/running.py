@@ -118,6 +118,8 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     for log in dict.fromkeys(outcome.failed_logs.values()):
         tables.say(f"log: {log}")
     say_diverged(board)
+    if outcome.alerts or outcome.undelivered:
+        tables.say(_alert_words(outcome.alerts, outcome.undelivered))
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
     tables.say(f"report: {outcome.report}")
@@ -145,3 +147,9 @@ def others_words(found: int, *, waited_seconds: float) -> str:
     if waited_seconds >= _TELLING_SECONDS:
         parts.append(f"{tables.seconds(waited_seconds)} s of waiting for other runs")
     return "".join(f"; {part}" for part in parts)
+
+
+def _alert_words(count: int, undelivered: int) -> str:
+    """Say how many alerts there were, and how many did not arrive everywhere."""
+    late = f", {undelivered} not delivered yet (the next run tries again)" if undelivered else ""
+    return f"alerts: {count}{late}; foodvision sql -f alerts"

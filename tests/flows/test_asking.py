@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from flows.server import ServerHandle
 
-# Everything that the questions ask about: amounts of data, epochs, sizes, seeds, views, ensembles.
+# Everything that the questions ask about: amounts of data, epochs, sizes, seeds, views, ensembles,
+# alerts.
 PLAN = digits_plan(
     """\
 grid:
@@ -41,6 +42,7 @@ tta:
 ensembles:
   three: {kind: weighted, members: {top: 3}}
 rank: {by: valid.accuracy, then: valid.loss}
+alerts: [{when: train.loss > 0, on: epochs}, {when: finished}]
 save: none
 """,
     name="questions",

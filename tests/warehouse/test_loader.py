@@ -40,6 +40,7 @@ NAMES = (
     "datasets",
     "images",
     "certificates",
+    "alerts",
 )
 
 
@@ -253,7 +254,8 @@ def test_rows_that_break_a_rule_are_refused_and_nothing_is_loaded(
 def test_unknown_tables_are_all_named(tmp_path: Path, rows: Rows) -> None:
     path = tmp_path / "warehouse.duckdb"
     with pytest.raises(
-        warehouse.TableError, match=r"unknown ones: results, schema_versions\. The tables are cell_"
+        warehouse.TableError,
+        match=r"unknown ones: results, schema_versions\. The tables are alerts, cell_",
     ):
         warehouse.load(path, {"results": rows("epochs"), "schema_versions": rows("epochs")})
     assert not path.exists()

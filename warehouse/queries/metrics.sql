@@ -1,5 +1,5 @@
--- grain: one row per split that one result was scored on, by name
--- $result_key: the result
+-- grain: one row per result and split that it was scored on, by key and name
+-- $result_keys: list of results
 select
     result_key,
     split,
@@ -19,5 +19,5 @@ select
     calibrated_error,
     calibrated_loss
 from metrics
-where result_key = $result_key
-order by split
+where result_key in (select unnest(cast($result_keys as varchar[])))
+order by result_key, split

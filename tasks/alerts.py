@@ -1,0 +1,307 @@
+"""Alerts: what the rules of a plan have to tell, each once, written down before it is told.
+
+A home keeps one book of alerts, an append-only file of events beside the journals of its runs:
+
+* `raised`: what is to be told, and to whom; the run that wrote it is to tell it;
+* `taken`: another run tells it now, because that one is over;
+* `told`: what became of telling it.
+
+An alert is named by the digest of what makes it the same one: plan, cell, rule, the result that the
+rule looked at, and who is told. Whoever finds it again, in this run or another, finds its name in
+the book.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from foodvision.hashing import digest
+from foodvision.plan.alerts import told_target
+from foodvision.store import Store
+from tasks.journal import Journal, read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from foodvision.home import Home
+    from foodvision.plan.alerts import AlertRule, Condition
+    from foodvision.plan.schema import Plan
+
+MOST_TRIES = 5
+_LOCK = "alerts"
+_ID_LENGTH = 32
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of a row of the table: of a cell, or of what is made of cells.
+
+    Attributes:
+        cell_id: of the row.
+        label: what the plan calls it.
+        about: key of what was looked at; the same finding in another run has the same.
+        result_key: of its result, if it has one.
+        status: completed, diverged or failed; running: its training goes on.
+        error: why it failed.
+        seconds: of its whole chain; `None`: not known.
+        metrics: of the result, by name; `None`: no finite number. What is not known is not there.
+        curves: of metrics after every epoch from the first on, likewise.
+        curves_about: by metric, key of what was looked at.
+    """
+
+    cell_id: str
+    label: str
+    about: str = ""
+    result_key: str | None = None
+    status: str = "running"
+    error: str | None = None
+    seconds: float | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    curves_about: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One thing to be told, to one who is to know.
+
+    Attributes:
+        alert_id: what makes it the same one, 32 hex digits.
+        run_id: the run that found it.
+        plan_name: whose rule it is.
+        cell_id: of the cell, or of what is made of cells.
+        label: what the plan calls that.
+        result_key: of the result; `None`: there is none.
+        rule: the rule, as the plan says it.
+        value: of the metric, or seconds; `None`: none is compared, or it is no finite number.
+        epoch: that the value is of, from 1; `None`: it is the result's.
+        message: a sentence.
+        channel: who is told: log, `webhook ADDRESS` or `block TYPE/NAME`.
+        raised_at: when it was found (UTC), in ISO 8601.
+    """
+
+    alert_id: str
+    run_id: str
+    plan_name: str
+    cell_id: str
+    label: str
+    result_key: str | None
+    rule: str
+    value: float | None
+    epoch: int | None
+    message: str
+    channel: str
+    raised_at: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An alert as the book has it.
+
+    Attributes:
+        alert: the alert.
+        teller: the run that is to tell it.
+        tries: runs that tried to.
+        told_at: when it was told; `None`: it was not.
+        error: why the last try failed.
+    """
+
+    alert: Alert
+    teller: str
+    tries: int = 0
+    told_at: str | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> str:
+        """Return `delivered`, `pending` or `given up`."""
+        if self.told_at:
+            return "delivered"
+        return "given up" if self.tries >= MOST_TRIES else "pending"
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """What a rule found: the value, the epoch that it is of, and the key of what was looked at."""
+
+    value: float | None
+    epoch: int | None
+    about: str
+
+
+def find_alerts(plan: Plan, findings: Iterable[Finding], run_id: str) -> list[Alert]:
+    """Return what the rules of a plan have to say of rows, whether it was told before or not.
+
+    Args:
+        plan: whose rules count.
+        findings: what is known of its rows.
+        run_id: the run that asks.
+    """
+    rules = [(rule, rule.condition) for rule in plan.alerts]
+    return [
+        alert
+        for finding in findings
+        for rule, condition in rules
+        if (hit := _looked(rule, condition, finding)) is not None
+        for alert in _alerts(plan, rule, finding, hit, run_id)
+    ]
+
+
+def _looked(rule: AlertRule, condition: Condition, finding: Finding) -> _Hit | None:
+    """Return what a rule finds, if its condition holds."""
+    if rule.moment == "epochs":
+        return _in_curve(condition, finding)
+    if condition.kind == "metric":
+        value = finding.metrics.get(condition.metric)
+        holds = condition.metric in finding.metrics and condition.holds(value)
+        return _Hit(value, None, finding.about) if holds else None
+    if condition.kind == "slower":
+        holds = finding.seconds is not None and condition.holds(finding.seconds)
+        return _Hit(finding.seconds, None, finding.about) if holds else None
+    wanted = ("completed", "diverged") if condition.kind == "finished" else (condition.kind,)
+    return _Hit(None, None, finding.about) if finding.status in wanted else None
+
+
+def _in_curve(condition: Condition, finding: Finding) -> _Hit | None:
+    """Return the first epoch for which a condition holds."""
+    values = finding.curves.get(condition.metric, ())
+    for epoch, value in enumerate(values, start=1):
+        if condition.holds(value):
+            return _Hit(value, epoch, finding.curves_about[condition.metric])
+    return None
+
+
+def _alerts(
+    plan: Plan, rule: AlertRule, finding: Finding, hit: _Hit, run_id: str
+) -> Iterator[Alert]:
+    first = Alert(
+        alert_id="",
+        run_id=run_id,
+        plan_name=plan.name,
+        cell_id=finding.cell_id,
+        label=finding.label,
+        result_key=finding.result_key,
+        rule=rule.when,
+        value=hit.value,
+        epoch=hit.epoch,
+        message=_message(plan.name, rule, finding, hit),
+        channel="",
+        raised_at=datetime.now(UTC).isoformat(),
+    )
+    for target in rule.notify:
+        channel = told_target(target)
+        same = [plan.name, finding.cell_id, rule.name, hit.about, channel]
+        yield replace(first, alert_id=digest(same)[:_ID_LENGTH], channel=channel)
+
+
+def _message(plan_name: str, rule: AlertRule, finding: Finding, hit: _Hit) -> str:
+    """Say in a sentence what was found."""
+    condition, who = rule.condition, f"{plan_name}: {finding.label}"
+    if condition.kind == "failed":
+        return f"{who} failed: {finding.error}"
+    if condition.kind == "diverged":
+        return f"{who} diverged"
+    if condition.kind == "finished":
+        return f"{who} finished" + ("" if finding.status == "completed" else f" ({finding.status})")
+    if condition.kind == "slower":
+        return f"{who} took {hit.value:.1f} s ({rule.when})"
+    value = "no finite number" if hit.value is None else f"{hit.value:.4g}"
+    when = f" after epoch {hit.epoch}" if hit.epoch else ""
+    stopped = ", which ends its training" if rule.stop else ""
+    return f"{who}: {condition.metric} is {value}{when} ({rule.when}){stopped}"
+
+
+class AlertBook:
+    """The book of a home; every change is on the disk before anything is told."""
+
+    def __init__(self, home: Home) -> None:
+        """Open it; nothing is made until something is written."""
+        self._path = home.alerts
+        self._store = Store(home.store)
+
+    def read(self) -> dict[str, Kept]:
+        """Return all alerts, by name."""
+        kept: dict[str, Kept] = {}
+        for event in read_events(self._path) if self._path.is_file() else ():
+            if event["event"] == "raised":
+                kept[event["alert_id"]] = Kept(_read_alert(event), event["run_id"])
+            elif event["alert_id"] in kept:
+                kept[event["alert_id"]] = _changed(kept[event["alert_id"]], event)
+        return kept
+
+    def raise_new(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Write down those that are new; return them."""
+        if not alerts:
+            return []
+        with self._writing() as write:
+            known = self.read()
+            new = {each.alert_id: each for each in alerts if each.alert_id not in known}
+            for alert in new.values():
+                write("raised", **asdict(alert))
+        return list(new.values())
+
+    def take_over(
+        self,
+        run_id: str,
+        living: Callable[[], Collection[str]],
+        reaches: Callable[[str], bool],
+    ) -> list[Alert]:
+        """Let a run tell what others were to tell and did not before they ended; return that.
+
+        Args:
+            run_id: the run.
+            living: gives the ids of the runs that go on.
+            reaches: says whether it can tell a channel.
+        """
+        if not any(each.status == "pending" for each in self.read().values()):
+            return []
+        with self._writing() as write:
+            alive = set(living()) - {run_id}
+            taken = [
+                each.alert
+                for each in self.read().values()
+                if each.status == "pending"
+                and each.teller not in alive
+                and reaches(each.alert.channel)
+            ]
+            for alert in taken:
+                write("taken", alert_id=alert.alert_id, run_id=run_id)
+        return taken
+
+    def note_told(self, alert_id: str, error: str | None) -> None:
+        """Write down what became of telling an alert; `error`: why it could not be told."""
+        with self._writing() as write:
+            write("told", alert_id=alert_id, error=error)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Callable[..., None]]:
+        """Give what writes events, to the one process that may now; at the end they are safe."""
+        journal = Journal(self._path)
+        with self._store.lock(_LOCK), journal.flushing_together():
+            yield journal.write
+
+
+def _read_alert(event: Mapping[str, Any]) -> Alert:
+    return Alert(**{name: event[name] for name in Alert.__dataclass_fields__})
+
+
+def _changed(kept: Kept, event: Mapping[str, Any]) -> Kept:
+    if event["event"] == "taken":
+        return replace(kept, teller=event["run_id"])
+    tries, error = kept.tries + 1, event["error"]
+    return replace(kept, tries=tries, error=error, told_at=None if error else event["at"])
+
+
+def alert_row(kept: Kept) -> dict[str, Any]:
+    """Return the row of an alert in the warehouse."""
+    told_at = kept.told_at and datetime.fromisoformat(kept.told_at)
+    return asdict(kept.alert) | {
+        "raised_at": datetime.fromisoformat(kept.alert.raised_at),
+        "status": kept.status,
+        "tries": kept.tries,
+        "told_at": told_at,
+        "error": kept.error,
+    }

@@ -1,0 +1,257 @@
+"""Tell alerts: to the log, to a webhook, to a notification block of Prefect; off the run's path.
+
+Whoever is told may be slow, or gone. So telling happens in a thread of its own, with short limits;
+what cannot be told is a warning, is kept, and is tried again by the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+import tenacity
+
+from foodvision.data.sources import expand_variables
+from foodvision.errors import DataError, FoodVisionError
+from foodvision.plan.alerts import BlockTarget, WebhookTarget, told_target
+from tasks.reporting import report_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from foodvision.home import Home
+    from foodvision.plan.alerts import AlertRule
+    from tasks.alerts import Alert, AlertBook
+
+logger = logging.getLogger("foodvision.run")
+
+ANSWER_SECONDS = 2.0
+WAIT_SECONDS = 5.0
+_TRIES = 3
+_FIRST_PAUSE_SECONDS = 0.1
+_MAY_HEAL = frozenset({408, 425, 429})
+
+AnyTarget = Literal["log"] | WebhookTarget | BlockTarget
+
+
+class _NotToldError(FoodVisionError):
+    """An alert could not be told; what is said of it gives no address away."""
+
+
+class _NoAnswerError(_NotToldError):
+    """Who is to be told does not answer, or not now: trying again may help."""
+
+
+class Channels:
+    """Who can be told by a run: those whom its plan names, and those whom anyone can reach."""
+
+    def __init__(self, rules: Iterable[AlertRule]) -> None:
+        """Take note of whom the rules of a plan name."""
+        self._named: dict[str, AnyTarget] = {
+            told_target(target): target for rule in rules for target in rule.notify
+        }
+
+    def reaches(self, channel: str) -> bool:
+        """Say whether it is known who is meant."""
+        return self.find(channel) is not None
+
+    def find(self, channel: str) -> AnyTarget | None:
+        """Return who is meant; `None`: an address that only the plan knows which raised it."""
+        if channel in self._named:
+            return self._named[channel]
+        kind, _, name = channel.partition(" ")
+        if kind == "block":
+            return BlockTarget(block=name)
+        if kind == "webhook" and "${" in name:
+            return WebhookTarget(webhook=name)
+        return "log" if kind == "log" else None
+
+
+class Teller:
+    """Tells alerts one after the other, in a thread that lives as long as there are any.
+
+    Args:
+        book: where it is written what became of each.
+        channels: who can be told.
+        home: where the reports lie that alerts name.
+    """
+
+    def __init__(self, book: AlertBook, channels: Channels, home: Home) -> None:
+        self._book = book
+        self._channels = channels
+        self._home = home
+        self._waiting: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._silent: dict[str, str] = {}
+        self._told_at = time.monotonic()
+
+    def tell(self, alerts: Iterable[Alert]) -> None:
+        """Tell alerts that stand in the book: the log here and now, all others soon."""
+        for alert in alerts:
+            target = self._channels.find(alert.channel)
+            if target == "log":
+                logger.warning("alert: %s", alert.message)
+                self._book.note_told(alert.alert_id, None)
+            elif target is not None:
+                self._waiting.put(alert)
+                self._start()
+
+    def close(self, *, wait_seconds: float = WAIT_SECONDS) -> None:
+        """Wait for what is being told, as long as it gets on.
+
+        Args:
+            wait_seconds: the longest time in which nothing is told; the rest is for the next run.
+        """
+        if self._thread is None:
+            return
+        self._waiting.put(None)
+        self._told_at = time.monotonic()
+        while self._thread.is_alive() and time.monotonic() - self._told_at < wait_seconds:
+            self._thread.join(timeout=0.02)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            context = contextvars.copy_context()  # Prefect's settings and its log are in there
+            self._thread = threading.Thread(
+                target=context.run, args=(self._work,), name="alerts", daemon=True
+            )
+            self._thread.start()
+
+    def _work(self) -> None:
+        while (alert := self._waiting.get()) is not None:
+            error = self._silent.get(alert.channel) or self._try(alert)
+            self._book.note_told(alert.alert_id, error)
+            self._told_at = time.monotonic()
+
+    def _try(self, alert: Alert) -> str | None:
+        """Tell an alert; return why it cannot be told, if it cannot."""
+        target = self._channels.find(alert.channel)
+        try:
+            if isinstance(target, WebhookTarget):
+                report = report_path(self._home, alert.plan_name).absolute().as_uri()
+                post(target.webhook, payload(alert, report=report), key=alert.alert_id)
+            elif isinstance(target, BlockTarget):
+                notify(target.block, alert)
+        except _NotToldError as error:
+            self._silent[alert.channel] = str(error)  # the others would wait as long
+            logger.warning(
+                "%s: an alert could not be delivered, because %s. It is kept, and the next run "
+                "tries again: %s",
+                alert.channel,
+                error,
+                alert.message,
+            )
+            return str(error)
+        return None
+
+
+def payload(alert: Alert, *, report: str) -> dict[str, Any]:
+    """Return what a webhook gets, as JSON values; `text` is what Slack and its like show."""
+    return {
+        "text": alert.message,
+        "alert_id": alert.alert_id,
+        "plan": alert.plan_name,
+        "run_id": alert.run_id,
+        "cell": alert.label,
+        "cell_id": alert.cell_id,
+        "result_key": alert.result_key,
+        "rule": alert.rule,
+        "value": alert.value,
+        "epoch": alert.epoch,
+        "at": alert.raised_at,
+        "report": report,
+    }
+
+
+def post(address: str, content: dict[str, Any], *, key: str) -> None:
+    """Send JSON to an address, at most a few times.
+
+    Args:
+        address: may contain `${VARIABLE}`.
+        content: JSON values.
+        key: tells a receiver that it got the same alert before (header `Idempotency-Key`).
+
+    Raises:
+        FoodVisionError: it could not be sent, or was refused; the address is not told.
+    """
+    trying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(_TRIES) | tenacity.stop_after_delay(ANSWER_SECONDS),
+        wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
+        retry=tenacity.retry_if_exception_type(_NoAnswerError),
+        reraise=True,
+    )
+    trying(_post_once, _resolved(address), content, key)
+
+
+def _resolved(address: str) -> str:
+    """Put the values of variables in.
+
+    Raises:
+        FoodVisionError: one is not set.
+    """
+    try:
+        return expand_variables(address)
+    except DataError as error:
+        raise _NotToldError(f"a variable of {address} is not set") from error
+
+
+def _post_once(address: str, content: dict[str, Any], key: str) -> None:
+    import httpx
+
+    try:
+        answer = httpx.post(
+            address, json=content, headers={"Idempotency-Key": key}, timeout=ANSWER_SECONDS
+        )
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise _NotToldError("its address is none: it must begin with https://") from error
+    except httpx.HTTPError as error:
+        raise _NoAnswerError(f"it does not answer ({type(error).__name__})") from error
+    if answer.is_success:
+        return
+    may_heal = answer.is_server_error or answer.status_code in _MAY_HEAL
+    problem = _NoAnswerError if may_heal else _NotToldError
+    raise problem(f"it answers {answer.status_code} {answer.reason_phrase}")
+
+
+def notify(name: str, alert: Alert) -> None:
+    """Let a notification block of Prefect tell an alert.
+
+    Raises:
+        FoodVisionError: there is no such block, or it failed; what it said may hold an address,
+            and is not told.
+    """
+    block = _load_block(name)
+    try:
+        _finished(block.notify(alert.message, subject=f"{alert.plan_name}: {alert.rule}"))
+    except Exception as error:
+        raise _NotToldError(f"the block failed ({type(error).__name__})") from error
+
+
+def _load_block(name: str) -> Any:
+    from prefect.blocks.abstract import NotificationBlock
+    from prefect.blocks.core import Block
+
+    try:
+        block = _finished(Block.load(name))
+    except ValueError as error:
+        raise _NotToldError("Prefect knows no such block (`prefect block ls`)") from error
+    except Exception as error:
+        raise _NotToldError(f"Prefect cannot load it ({type(error).__name__})") from error
+    if not isinstance(block, NotificationBlock):
+        raise _NotToldError(f"it is no notification block, but a {type(block).__name__}")
+    return block
+
+
+def _finished(called: Any) -> Any:
+    """Wait for what Prefect gives back where it calls itself asynchronous."""
+
+    async def wait() -> Any:
+        return await called
+
+    return asyncio.run(wait()) if inspect.isawaitable(called) else called

@@ -1,0 +1,296 @@
+"""Alerts of whole runs: each once per rule and cell, whatever runs again, dies or is silent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prefect.blocks.abstract import NotificationBlock
+
+import warehouse
+from flows.alarms import Alarms
+from flows.cli import main
+from flows.grid import run_plan
+from foodvision.home import Home
+from foodvision.plan.load import load_plan
+from foodvision.progress import SILENT
+from foodvision.stages import training
+from tasks.alerts import AlertBook, Finding, find_alerts
+from tasks.journal import read_events
+from tasks.loading import rebuild
+from tasks.notifying import Channels, Teller
+from tests.receiving import SECRET, Receiver, free_port, receiving
+from tests.running import make_photos, plan_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from flows.run import RunOutcome
+    from flows.server import ServerHandle
+
+ROWS = "select rule, label, channel, status, tries, value, error from alerts order by all"
+GRID = "grid: {epochs: [1, 2]}\nsave: none\n"
+RUN = (
+    "import sys\n"
+    "from pathlib import Path\n"
+    "from flows.grid import run_plan\n"
+    "from foodvision.home import Home\n"
+    "from foodvision.progress import SILENT\n"
+    "run_plan(sys.argv[1], home=Home(Path(sys.argv[2])), progress=SILENT)\n"
+)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_photos(tmp_path_factory.mktemp("photos") / "photos", train=4, test=2)
+
+
+@pytest.fixture
+def home(tmp_path: Path, server: ServerHandle) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
+
+
+def text(photos: Path, *rules: dict[str, Any], rest: str = GRID, **settings: Any) -> str:
+    model = {"model": "{arch: mlp, hidden: 4}"}
+    return plan_text(photos, f"alerts: {json.dumps(list(rules))}\n{rest}", **(model | settings))
+
+
+def run(plan: str, home: Home) -> RunOutcome:
+    return run_plan(plan, home=home, progress=SILENT)
+
+
+def rows(home: Home, sql: str = ROWS) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = warehouse.query(home.warehouse, sql).to_pylist()
+    return found
+
+
+def test_each_rule_tells_of_each_cell_once_and_the_address_nowhere(
+    photos: Path,
+    home: Home,
+    receiver: Receiver,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hook = {"webhook": receiver.address}
+    later = [
+        {"when": "train.loss>0", "on": "epochs", "notify": [hook, "log"]},
+        {"when": "test.loss < 100"},
+    ]
+    rules = [
+        {"when": "finished", "notify": hook},
+        {"when": "test.accuracy <= 1", "notify": hook},
+        {"when": "test.f1_macro >= 0", "notify": hook},
+        {"when": "slower than 0.01 ms", "notify": ["log"]},
+        {"when": "test.accuracy > 1", "notify": hook},
+        {"when": "diverged", "notify": hook},
+        {"when": "failed", "notify": hook},
+    ]
+    with caplog.at_level(logging.WARNING, logger="foodvision.run"):
+        first = run(text(photos, *rules), home)
+    cells = ["1 epoch", "2 epochs"]
+    fired = ["finished", "test.accuracy <= 1", "test.f1_macro >= 0"]
+    assert receiver.cells() == [(rule, cell) for rule in fired for cell in cells]
+    assert (first.alerts, first.undelivered) == (8, 0)
+    told = [record.message for record in caplog.records if record.message.startswith("alert: ")]
+    assert len(told) == 2
+    assert all(line.endswith(" s (slower than 0.01 ms)") for line in told)
+
+    again = run(text(photos, *rules), home)
+    assert (again.alerts, again.undelivered, again.counted.epochs) == (0, 0, 0)
+    assert len(receiver.got) == len(set(receiver.keys)) == 6
+    assert receiver.keys == [each["alert_id"] for each in receiver.got]
+
+    (said,) = [each for each in receiver.got if each["rule"] == fired[1] and "1" in each["cell"]]
+    (row,) = rows(home, "select * from leaderboard where label = '1 epoch'")
+    assert said["text"].startswith("small: 1 epoch: test.accuracy is ")
+    assert said["value"] == row["test_accuracy"]
+    assert {name: said[name] for name in ("plan", "cell_id", "result_key", "epoch")} == {
+        "plan": "small",
+        "cell_id": row["cell_id"],
+        "result_key": row["result_key"],
+        "epoch": None,
+    }
+    assert said["run_id"] == first.run_id
+    assert said["report"] == first.report.absolute().as_uri()
+
+    # A rule that comes later, and one more who is to be told, hear of what is in the store.
+    (tmp_path / "plan.yaml").write_text(text(photos, *rules, *later), encoding="utf-8")
+    monkeypatch.setenv("FOODVISION_HOME", str(home.root))
+    assert main(["run", str(tmp_path / "plan.yaml"), "--quiet"]) == 0
+    assert "\nalerts: 4; foodvision sql -f alerts\n" in capsys.readouterr().out
+    assert [each["epoch"] for each in receiver.got[6:]] == [1, 1]
+    before = rows(home)
+    assert {row["status"] for row in before} == {"delivered"}
+    rebuild(home)
+    assert rows(home) == before
+    assert _files_with(home.root, SECRET.encode()) == []
+    assert not any(SECRET in record.getMessage() for record in caplog.records)
+
+
+def _files_with(folder: Path, words: bytes) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and words in path.read_bytes()]
+
+
+def start(plan: Path, home: Home) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(plan), str(home.root)],
+        env=dict(os.environ),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def kill_at(process: subprocess.Popen[bytes], home: Home, event: str) -> None:
+    """Kill a run's process group when the book of alerts shows an event."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        events = read_events(home.alerts) if home.alerts.is_file() else []
+        if any(each["event"] == event for each in events):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+        time.sleep(0.001)
+    raise AssertionError("the run ended before it could be killed")
+
+
+@pytest.mark.parametrize("event", ["raised", "told"])
+def test_a_killed_runs_alerts_arrive_exactly_once(
+    event: str, photos: Path, home: Home, tmp_path: Path
+) -> None:
+    port = free_port()
+    plan = tmp_path / "plan.yaml"
+    hook = {"webhook": f"http://127.0.0.1:{port}{SECRET}"}
+    plan.write_text(text(photos, {"when": "finished", "notify": hook}), encoding="utf-8")
+    if event == "raised":  # nobody listens yet
+        kill_at(start(plan, home), home, event)
+    with receiving(port) as receiver:
+        if event == "told":
+            kill_at(start(plan, home), home, event)
+            assert receiver.got
+        outcome = run(str(plan), home)
+    assert outcome.undelivered == 0
+    assert receiver.cells() == [("finished", "1 epoch"), ("finished", "2 epochs")]
+    assert {row["status"] for row in rows(home)} == {"delivered"}
+
+
+def test_failures_are_told_in_each_run_and_divergence_once(
+    photos: Path,
+    home: Home,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = {"webhook": receiver.address}
+    rules = [{"when": word, "notify": hook} for word in ("failed", "diverged")]
+    rates = "grid: {optimizer.lr: [0.1, 1.0e+30]}\nsave: none\n"
+    plan = text(photos, *rules, rest=rates, optimizer="{kind: sgd, lr: 0.1}", epochs=1)
+    train_epochs = training.train_epochs
+
+    def failing(*args: Any, learning_rates: Sequence[Any], **kwargs: Any) -> Any:
+        if learning_rates[0][0] < 1:
+            raise ZeroDivisionError("planted")
+        return train_epochs(*args, learning_rates=learning_rates, **kwargs)
+
+    monkeypatch.setattr(training, "train_epochs", failing)
+    for _ in range(2):
+        assert run(plan, home).failures
+    monkeypatch.undo()
+    assert not run(plan, home).failures
+    assert receiver.cells() == [
+        ("diverged", "lr 1e+30"),
+        ("failed", "lr 0.1"),
+        ("failed", "lr 0.1"),
+    ]
+    (text_of_one, _) = [each["text"] for each in receiver.got if each["rule"] == "failed"]
+    assert text_of_one == "small: lr 0.1 failed: ZeroDivisionError: planted"
+
+
+def test_epochs_are_told_while_the_run_goes_on_and_a_bound_ends_cells(
+    photos: Path, home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = {"webhook": receiver.address}
+    rules = [
+        {"when": "test.loss > 0", "on": "epochs", "notify": hook},
+        {"when": "train.loss > 0", "stop": True, "notify": hook},
+        {"when": "train.loss > 1000", "on": "epochs", "notify": hook},
+        {"when": "train.loss > 0", "on": "end", "notify": hook},
+    ]
+    plan = text(photos, *rules, rest="grid: {seed: [1, 2], epochs: [2, 4]}\nsave: none\n")
+    at_end: list[int] = []
+    judge = Alarms.judge
+
+    def judging(alarms: Alarms, *given: Any) -> None:
+        at_end.append(alarms.count)
+        judge(alarms, *given)
+
+    monkeypatch.setattr(Alarms, "judge", judging)
+    outcome = run_plan(plan, home=home, progress=SILENT, workers=2)
+    assert outcome.counted.epochs == 2  # one of each seed, and not one more
+    assert outcome.alerts == 12
+    assert at_end == [8]  # those on epochs as soon as the stage was done, and not again at the end
+    assert len(receiver.got) == len(set(receiver.keys)) == 12
+    assert {(each["rule"], each["epoch"]) for each in receiver.got} == {
+        ("test.loss > 0", 1),
+        ("train.loss > 0", 1),
+        ("train.loss > 0", None),
+    }
+    (stopping,) = {each["text"] for each in receiver.got if each["text"].endswith("training")} & {
+        each["text"] for each in receiver.got if each["cell"] == "seed 1 · 2 epochs"
+    }
+    assert " after epoch 1 (train.loss > 0), which ends its training" in stopping
+    told = rows(home, "select epochs_trained, epochs from leaderboard order by position")
+    assert [(row["epochs_trained"], row["epochs"]) for row in told] == [(1, 2), (1, 4)] * 2
+    again = run_plan(plan, home=home, progress=SILENT)
+    assert (again.alerts, again.counted.epochs) == (0, 0)
+
+
+class Slate(NotificationBlock):
+    """Takes down what it is told."""
+
+    _block_type_slug = "slate"
+    path: str
+    breaks: bool = False
+
+    def notify(self, body: str, subject: str | None = None) -> None:  # type: ignore[override]
+        if self.breaks:
+            raise ConnectionError(f"cannot reach {SECRET}")
+        with open(self.path, "a", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(f"{subject}|{body}\n")
+
+
+def test_a_block_of_prefect_is_told(
+    photos: Path, home: Home, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = tmp_path / "said.txt"
+    Slate(path=str(said)).save("mine", overwrite=True)
+    Slate(path=str(said), breaks=True).save("broken", overwrite=True)
+    blocks = [{"block": f"slate/{name}"} for name in ("mine", "broken", "missing")]
+    plan = load_plan(text(photos, {"when": "finished", "notify": blocks}, rest=""))
+    book = AlertBook(home)
+    teller = Teller(book, Channels(plan.alerts), home)
+    done = Finding("cell", "small", about="a result", result_key="key", status="completed")
+    teller.tell(book.raise_new(find_alerts(plan, [done], "a run")))
+    teller.close(wait_seconds=60)
+    assert said.read_text() == "small: finished|small: small finished\n"
+    assert {each.alert.channel: each.error for each in book.read().values()} == {
+        "block slate/mine": None,
+        "block slate/broken": "the block failed (ConnectionError)",
+        "block slate/missing": "Prefect knows no such block (`prefect block ls`)",
+    }
+    assert SECRET not in caplog.text

@@ -1,0 +1,256 @@
+"""Alerts without a run: what rules find, the book that knows them, and those who are told."""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foodvision.home import Home
+from foodvision.plan.alerts import mask_address, read_condition
+from foodvision.plan.load import load_plan
+from tasks import alerts, notifying
+from tasks.alerts import AlertBook, Finding, find_alerts
+from tasks.notifying import Channels, Teller
+from tests.receiving import SECRET, Receiver, receiving
+from tests.running import plan_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from foodvision.plan.schema import Plan
+    from tasks.alerts import Alert
+
+DONE = Finding("c1", "one", about="a", result_key="a", status="completed", seconds=31.0)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "it's a home")
+
+
+@pytest.fixture
+def book(home: Home) -> AlertBook:
+    return AlertBook(home)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
+
+
+def plan_of(tmp_path: Path, *rules: dict[str, Any]) -> Plan:
+    return load_plan(plan_text(tmp_path, f"alerts: {json.dumps(list(rules))}\n", valid=0.2))
+
+
+def raised(book: AlertBook, plan: Plan, run_id: str = "first", **found: Any) -> list[Alert]:
+    findings = [Finding(cell, cell, **{"about": "a", "status": "completed"} | found)
+                for cell in ("one", "two")]  # fmt: skip
+    return book.raise_new(find_alerts(plan, findings, run_id))
+
+
+def tell(home: Home, plan: Plan, given: list[Alert], *, wait_seconds: float = 20.0) -> None:
+    teller = Teller(AlertBook(home), Channels(plan.alerts), home)
+    teller.tell(given)
+    teller.close(wait_seconds=wait_seconds)
+
+
+def left(book: AlertBook, plan: Plan, run_id: str, living: Sequence[str] = ()) -> list[Alert]:
+    return book.take_over(run_id, lambda: living, Channels(plan.alerts).reaches)
+
+
+@pytest.mark.parametrize(
+    ("text", "holding", "others"),
+    [
+        ("test.accuracy < 0.8", [0.0, 0.79], [0.8, 1.0, None, math.nan]),
+        ("test.accuracy<=0.8", [0.8], [0.81]),
+        ("train.loss > 3", [3.1, math.inf, None, math.nan], [3.0, 0.0]),
+        ("train.loss >= 3", [3.0], [2.9]),
+        ("test.loss < 1e-2", [0.0], [0.01, None]),
+        ("slower than 1.5 min", [90.1], [90.0, None]),
+        ("slower than 20ms", [0.021], [0.02]),
+    ],
+)
+def test_a_condition_holds_on_its_side_alone(
+    text: str, holding: list[float | None], others: list[float | None]
+) -> None:
+    condition = read_condition(text)
+    assert [condition.holds(value) for value in holding] == [True] * len(holding)
+    assert [condition.holds(value) for value in others] == [False] * len(others)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.sampled_from(["<", "<=", ">", ">="]))
+def test_a_condition_has_one_name(threshold: float, sign: str) -> None:
+    condition = read_condition(f"test.loss{sign} {threshold!r}")
+    assert read_condition(condition.name) == condition
+
+
+@pytest.mark.parametrize(
+    ("rule", "finding", "message"),
+    [
+        pytest.param(
+            {"when": "test.accuracy < 0.8"},
+            Finding("c", "one", metrics={"test.accuracy": 0.52345}, status="completed"),
+            "small: one: test.accuracy is 0.5234 (test.accuracy < 0.8)",
+            id="a metric",
+        ),
+        pytest.param(
+            {"when": "train.loss > 3", "on": "epochs"},
+            Finding("c", "one", curves={"train.loss": [2.0, 4.0, 5.0]},
+                    curves_about={"train.loss": "a"}),
+            "small: one: train.loss is 4 after epoch 2 (train.loss > 3)",
+            id="the first epoch",
+        ),
+        pytest.param(
+            {"when": "train.loss > 3", "stop": True},
+            Finding("c", "one", curves={"train.loss": [None]}, curves_about={"train.loss": "a"}),
+            "small: one: train.loss is no finite number after epoch 1 (train.loss > 3), which ends "
+            "its training",
+            id="the end of a cell",
+        ),
+        pytest.param({"when": "slower than 30 s"}, DONE,
+                     "small: one took 31.0 s (slower than 30 s)", id="slow"),
+        pytest.param({"when": "finished"}, DONE, "small: one finished", id="finished"),
+        pytest.param({"when": "finished"}, Finding("c", "one", status="diverged"),
+                     "small: one finished (diverged)", id="finished and diverged"),
+        pytest.param({"when": "diverged"}, Finding("c", "one", status="diverged"),
+                     "small: one diverged", id="diverged"),
+        pytest.param({"when": "failed"}, Finding("c", "one", status="failed", error="why"),
+                     "small: one failed: why", id="failed"),
+    ],
+)  # fmt: skip
+def test_a_rule_says_in_a_sentence_what_it_found(
+    rule: dict[str, Any], finding: Finding, message: str, tmp_path: Path
+) -> None:
+    (alert,) = find_alerts(plan_of(tmp_path, rule), [finding], "run")
+    assert alert.message == message
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"when": "valid.accuracy < 1"},  # is not known
+        {"when": "test.accuracy < 1", "on": "epochs"},
+        {"when": "diverged"},
+        {"when": "failed"},
+        {"when": "slower than 31 s"},
+    ],
+    ids=str,
+)
+def test_a_rule_that_does_not_hold_says_nothing(rule: dict[str, Any], tmp_path: Path) -> None:
+    assert find_alerts(plan_of(tmp_path, rule), [DONE], "run") == []
+
+
+def test_an_alert_is_the_same_in_every_run_and_another_of_another_result(
+    tmp_path: Path, book: AlertBook
+) -> None:
+    plan = plan_of(tmp_path, {"when": "finished", "notify": ["log", {"block": "email/me"}]})
+    assert len(raised(book, plan)) == 4
+    assert raised(book, plan, run_id="second") == []
+    assert len(raised(book, plan, about="b")) == 4
+    assert len({each.alert.alert_id for each in book.read().values()}) == 8
+
+
+def test_who_does_not_answer_is_asked_once_and_again_by_the_next_run(
+    tmp_path: Path,
+    home: Home,
+    book: AlertBook,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("HOOK", receiver.address)
+    plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${HOOK}"}})
+    receiver.status = 500
+    tell(home, plan, raised(book, plan))
+    assert receiver.refused == 3  # tries of the first; the second does not wait as long
+    found = [(each.status, each.tries, each.error) for each in book.read().values()]
+    assert found == [("pending", 1, "it answers 500 Internal Server Error")] * 2
+    assert "It is kept, and the next run tries again: small: one finished" in caplog.text
+    assert receiver.address not in caplog.text
+
+    receiver.status = 200
+    assert left(book, plan, "second", ["first", "second"]) == []  # the first goes on
+    other = plan_of(tmp_path)  # whatever plan it is
+    tell(home, other, left(book, other, "second", ["second"]))
+    assert receiver.cells() == [("finished", "one"), ("finished", "two")]
+    assert {(each.status, each.tries) for each in book.read().values()} == {("delivered", 2)}
+    assert left(book, plan, "third") == []
+
+
+def test_an_address_that_is_written_out_is_known_to_its_own_plan_alone(
+    tmp_path: Path, book: AlertBook, receiver: Receiver, home: Home
+) -> None:
+    plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": receiver.address}})
+    raised(book, plan)
+    assert SECRET not in home.alerts.read_text(encoding="utf-8")
+    assert SECRET not in json.dumps(plan.to_json())
+    told_again = load_plan(plan.to_json())
+    assert told_again.plan_id == plan.plan_id
+    assert left(book, plan_of(tmp_path), "second") == []
+    tell(home, plan, left(book, plan, "third"))
+    assert len(receiver.got) == 2
+    assert receiver.got[0]["report"] == (home.reports / "small" / "report.html").as_uri()
+
+
+def test_addresses_are_told_by_their_host_and_told_apart() -> None:
+    one, other = (mask_address(f"https://hooks.example.org:8080/{name}?k=v") for name in "ab")
+    assert one != other
+    assert one.startswith("https://hooks.example.org:8080/…")
+    assert mask_address(one) == one
+    assert mask_address("https://x.org/${TOKEN}") == "https://x.org/${TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        ("${NOT_SET}", "a variable of ${NOT_SET} is not set"),
+        ("${NO_ADDRESS}", "its address is none: it must begin with https://"),
+        ("${SILENT}", "it does not answer (ReadTimeout)"),
+        ("${GONE}", "it does not answer (ConnectError)"),
+        ("${REFUSED}", "it answers 404 Not Found"),
+    ],
+)
+def test_what_never_arrives_costs_little_and_is_given_up(
+    address: str,
+    error: str,
+    tmp_path: Path,
+    home: Home,
+    book: AlertBook,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(notifying, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(alerts, "MOST_TRIES", 2)
+    receiver.status = 404
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        here = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            gone = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        known = {"NO_ADDRESS": "hooks", "SILENT": here, "GONE": gone, "REFUSED": receiver.address}
+        for name, value in known.items():
+            monkeypatch.setenv(name, value)
+        plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": address}})
+        tell(home, plan, raised(book, plan)[:1])
+        tell(home, plan, left(book, plan, "second")[:1])
+    found = next(iter(book.read().values()))
+    assert (found.status, found.tries, found.error) == ("given up", 2, error)
+    assert receiver.refused == (2 if "REFUSED" in address else 0)  # no use in trying again
+    assert [each.label for each in left(book, plan, "third")] == ["two"]
+
+
+def test_a_run_does_not_wait_for_who_is_silent(
+    tmp_path: Path, home: Home, book: AlertBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("SILENT", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${SILENT}"}})
+        tell(home, plan, raised(book, plan), wait_seconds=0.05)
+        assert {each.status for each in book.read().values()} == {"pending"}
