@@ -18,8 +18,10 @@ from ruamel.yaml import YAML
 
 from foodvision.errors import FoodVisionError
 from foodvision.evaluate.effects import axis_effects
+from foodvision.plan.alerts import mask_addresses, told_target
 from foodvision.plan.expand import expand
 from foodvision.report.html.contents import (
+    AlertLine,
     AxisEffect,
     AxisValue,
     CertificateLine,
@@ -35,6 +37,7 @@ from foodvision.report.html.contents import (
     RunLine,
     Seed,
     Tiles,
+    Told,
     Winner,
     Work,
 )
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from foodvision.home import Home
+    from foodvision.plan.alerts import AlertRule
     from foodvision.plan.schema import Plan
     from foodvision.store import Store
     from tasks.certainty import Configuration
@@ -62,6 +66,7 @@ Row = dict[str, Any]
 _NOT_TOLD = frozenset({"pid"})  # of the environment
 _FIRST_PACKAGES = ("foodvision", "torch", "torchvision", "prefect", "duckdb", "numpy", "pillow")
 _RUNS = 20
+_ALERTS = 100
 _CONFUSIONS = 6
 _NO_TILES = Tiles((), 0)
 _ONLY_IF_KNOWN = frozenset({"latency_ms"})
@@ -143,6 +148,9 @@ class Gatherer:
             packages=self._known_environment.get("packages", {}),
             data=list(self._data()),
             certificates=self._certificates(),
+            rules=[_rule_words(rule) for rule in self.plan.alerts],
+            alerts=self._alerts[:_ALERTS],
+            alerts_total=len(self._alerts),
         )  # fmt: skip
 
     # -- the leaderboard ----------------------------------------------------------------------
@@ -390,6 +398,17 @@ class Gatherer:
             for each in reading.certificates(self.home.warehouse, list(labels))
         ]
 
+    @cached_property
+    def _alerts(self) -> list[AlertLine]:
+        lines: dict[tuple[Any, ...], AlertLine] = {}
+        for each in reading.alerts(self.home.warehouse, self.plan.name):
+            words = each.message.removeprefix(f"{self.plan.name}: {each.label}").lstrip(": ")
+            line = AlertLine(each.label, each.raised_at.astimezone(UTC), words, ())
+            same = (each.cell_id, each.rule, each.message)
+            told = Told(each.channel, each.status, each.error)
+            lines[same] = replace(found := lines.get(same, line), told=[*found.told, told])
+        return list(lines.values())
+
     def _plan_text(self) -> str:
         """Return the plan as its file has it, if that still says the same; else all it says.
 
@@ -397,17 +416,18 @@ class Gatherer:
         """
         path = self.plan.source_path
         try:
-            if path is not None and open_plan(path).plan_id == self.plan.plan_id:
-                written = path.read_text(encoding="utf-8")
-                if not written.lstrip().startswith("{"):
+            plan = None if path is None else open_plan(path)
+            if path is not None and plan is not None and plan.plan_id == self.plan.plan_id:
+                written = mask_addresses(path.read_text(encoding="utf-8"), plan.alerts)
+                if written is not None and not written.lstrip().startswith("{"):
                     return written
         except (FoodVisionError, OSError):  # moved or edited since: what ran is known without it
             pass
-        text = io.StringIO()
+        whole = io.StringIO()
         yaml = YAML()
         yaml.default_flow_style = None
-        yaml.dump(self.plan.to_json(), text)
-        return text.getvalue()
+        yaml.dump(self.plan.to_json(), whole)
+        return whole.getvalue()
 
 
 def _stopped(rows: Sequence[Mapping[str, Any]]) -> str | None:
@@ -419,6 +439,14 @@ def _stopped(rows: Sequence[Mapping[str, Any]]) -> str | None:
     words = [f"{_range(trained)} of {asked} epochs"] if 0 < trained[0] < (asked or 0) else []
     words += [f"the state of epoch {_range(best)}"] if best else []
     return ", ".join(words) or None
+
+
+def _rule_words(rule: AlertRule) -> str:
+    """Say what a rule asks for, and of whom: `train.loss > 3, on epochs, ends the cell: log`."""
+    parts = [rule.when]
+    parts += ["on epochs"] if rule.moment == "epochs" else []
+    parts += ["ends the cell"] if rule.stop else []
+    return f"{', '.join(parts)}: {', '.join(map(told_target, rule.notify))}"
 
 
 def _range(numbers: Sequence[int]) -> str:

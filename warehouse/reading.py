@@ -349,6 +349,7 @@ _Record = TypeVar(
     RunDetails,
     PlannedRun,
     OtherSettings,
+    Alert,
     Certificate,
     GpuUse,
 )

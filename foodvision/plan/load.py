@@ -455,9 +455,7 @@ class _Check:
             return origin[:-1]
         return origin
 
-    def _latest(
-        self, paths: Sequence[tuple[str, ...]], draft: Draft | None, prefix: PlanPath
-    ) -> PlanPath:
+    def _latest(self, paths: Sequence[PlanPath], draft: Draft | None, prefix: PlanPath) -> PlanPath:
         """Return where that one of several clashing values stands that was merged last."""
         if draft is None:
             whole = [(*prefix, *path) for path in paths]

@@ -19,6 +19,8 @@ from foodvision.home import Home
 from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from tasks.alerts import AlertBook, Finding, find_alerts
+from tasks.loading import load_alerts
 from tasks.report_contents import Gatherer
 from tasks.reporting import Reporter
 from tasks.tables import SCHEMAS
@@ -235,6 +237,50 @@ def test_certificates_and_the_environment_are_told(eight: Made) -> None:
     assert report.environment["torch"] == report.packages["torch"] == "2.14.1"
     assert report.environment["host"] == "somewhere"
     assert "equal to the bit" in reporter.write(leaderboard).read_text(encoding="utf-8")
+
+
+def test_alerts_are_told_and_addresses_are_not(home: Home, tmp_path: Path) -> None:
+    secret = "https://hooks.example.org/services/quite-secret"
+    rules = [
+        {"when": "train.loss > 3", "stop": True, "notify": ["log", {"webhook": secret}]},
+        {"when": "test.accuracy < 0.5"},
+    ]
+    text = f"{EIGHT}alerts: {json.dumps(rules)}  # {secret}\n"
+    reporter, leaderboard = reporter_of(home, EIGHT)
+    file = tmp_path / "plan.yaml"
+    file.write_text(text, encoding="utf-8")
+    reporter = Reporter(load_plan(file), home, reporter.store)
+    page = reporter.write(leaderboard).read_text(encoding="utf-8")
+    assert "There was no reason to." in page
+    assert reporter.is_current(leaderboard)
+
+    found = [
+        Finding("c", "one", metrics={"test.accuracy": 0.25}, status="completed", about="a"),
+        Finding("d", "two", curves={"train.loss": [4.0]}, curves_about={"train.loss": "a"}),
+    ]
+    book = AlertBook(home)
+    for alert in book.raise_new(find_alerts(reporter.plan, found, "run")):
+        book.note_told(alert.alert_id, None if alert.channel == "log" else "it answers 500")
+    assert not reporter.is_current(leaderboard)
+    load_alerts(home)
+    report = _gather(reporter, leaderboard)
+    assert report.rules == [
+        "train.loss > 3, on epochs, ends the cell: log, webhook https://hooks.example.org/…db3f036b",
+        "test.accuracy < 0.5: log",
+    ]
+    assert {line.label: line.words for line in report.alerts} == {
+        "one": "test.accuracy is 0.25 (test.accuracy < 0.5)",
+        "two": "train.loss is 4 after epoch 1 (train.loss > 3), which ends its training",
+    }
+    (two,) = (line for line in report.alerts if line.label == "two")
+    assert [(each.channel[:7], each.state) for each in two.told] == [
+        ("log", "delivered"),
+        ("webhook", "pending"),
+    ]
+    page = reporter.write(leaderboard).read_text(encoding="utf-8")
+    assert "it answers 500" in page
+    assert "quite-secret" not in page
+    assert "alerts: [{" in report.plan_text  # as the file has it, but for the address
 
 
 def test_the_commit_is_named_and_what_differs_is_not_shown(eight: Made) -> None:

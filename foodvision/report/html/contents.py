@@ -289,6 +289,25 @@ class CertificateLine:
 
 
 @dataclass(frozen=True)
+class Told:
+    """One who is told; `state`: delivered, pending or given up; `error`: why not, if it was not."""
+
+    channel: str
+    state: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """What a rule found of a row of the table, and who was told."""
+
+    label: str
+    raised_at: datetime
+    words: str
+    told: Sequence[Told]
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything one report says; what is not known is empty.
 
@@ -319,6 +338,9 @@ class Report:
         packages: versions by name, in that run.
         data: the data sets.
         certificates: the latest first.
+        rules: of the plan: what it wants to be told.
+        alerts: the latest first, as many as are shown.
+        alerts_total: that there are.
     """
 
     name: str
@@ -347,3 +369,6 @@ class Report:
     packages: Mapping[str, str]
     data: Sequence[DataLine]
     certificates: Sequence[CertificateLine]
+    rules: Sequence[str]
+    alerts: Sequence[AlertLine]
+    alerts_total: int
