@@ -131,7 +131,9 @@ def splits_of(curves: Sequence[Curve]) -> dict[str, str]:
 
 
 def learning_charts(curves: Sequence[Curve]) -> list[LineChart]:
-    """Return accuracy and loss over epochs, of every split on one scale."""
+    """Return accuracy and loss over epochs, of every split on one scale; none without a number."""
+    if not splits_of(curves):
+        return []
     return [_learning_chart(curves, "accuracy"), _learning_chart(curves, "loss")]
 
 
