@@ -17,6 +17,7 @@ from flows.watching import current_watcher, watched_by
 from foodvision.errors import FoodVisionError
 from foodvision.files import telling_full_disk
 from foodvision.home import Home
+from foodvision.plan.alerts import mask_addresses
 from tasks.journal import Journal, journals, read_journal
 from tasks.loading import load_run, require_loadable
 from tasks.plans import open_plan
@@ -77,7 +78,6 @@ def _run(
     place = Home(Path(home).absolute()) if home else Home.current()
     place.require_usable()
     require_loadable(place)
-    _tag(overrides)
     run = Run(
         open_plan(_source(plan), overrides),
         place,
@@ -86,6 +86,7 @@ def _run(
         workers=wanted_workers(workers),
         progress=current_watcher(),
     )
+    _tag([mask_addresses(each, run.plan.alerts) for each in overrides])
     _close_crashed(place)
     with telling_full_disk(place.root), marked_run(place, run.run_id):
         return run.execute(refresh=refresh)

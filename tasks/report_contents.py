@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from foodvision.errors import FoodVisionError
 from foodvision.evaluate.effects import axis_effects
-from foodvision.plan.alerts import mask_addresses, told_target
+from foodvision.plan.alerts import mask_addresses, told_target, written_addresses
 from foodvision.plan.expand import expand
 from foodvision.report.html.contents import (
     AlertLine,
@@ -418,9 +418,10 @@ class Gatherer:
         try:
             plan = None if path is None else open_plan(path)
             if path is not None and plan is not None and plan.plan_id == self.plan.plan_id:
-                written = mask_addresses(path.read_text(encoding="utf-8"), plan.alerts)
-                if written is not None and not written.lstrip().startswith("{"):
-                    return written
+                written = path.read_text(encoding="utf-8")
+                shows = all(address in written for address in written_addresses(plan.alerts))
+                if shows and not written.lstrip().startswith("{"):
+                    return mask_addresses(written, plan.alerts)
         except (FoodVisionError, OSError):  # moved or edited since: what ran is known without it
             pass
         whole = io.StringIO()

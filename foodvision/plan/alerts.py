@@ -194,18 +194,16 @@ def mask_address(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{_MASK}{told}"
 
 
-def mask_addresses(text: str, rules: Sequence[AlertRule]) -> str | None:
-    """Return the text of a plan as it can be shown; `None`: it spells an address in another way.
-
-    Args:
-        text: of a plan.
-        rules: of the same plan.
-    """
+def written_addresses(rules: Sequence[AlertRule]) -> list[str]:
+    """Return the addresses that rules write out, the longest first."""
     targets = (target for rule in rules for target in rule.notify)
-    addresses = {each.webhook for each in targets if isinstance(each, WebhookTarget)}
-    for address in sorted(addresses, key=len, reverse=True):
-        if address not in text:
-            return None
+    found = {each.webhook for each in targets if isinstance(each, WebhookTarget)}
+    return sorted((each for each in found if mask_address(each) != each), key=len, reverse=True)
+
+
+def mask_addresses(text: str, rules: Sequence[AlertRule]) -> str:
+    """Return a text that may quote a plan as it can be told."""
+    for address in written_addresses(rules):
         text = text.replace(address, mask_address(address))
     return text
 
