@@ -37,7 +37,7 @@ def short_number(value: float, kind: Kind) -> str:
     if kind == "seconds" and value < 60:
         return f"{value:.3g} s"
     if kind in {"seconds", "milliseconds", "bytes"}:
-        return number(value, kind)
+        return number(value, kind).removesuffix(" 0 s").removesuffix(" 0 min")
     return scaled(value) if kind == "count" else f"{value:.3g}"
 
 

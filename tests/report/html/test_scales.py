@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foodvision.report.html.scales import epoch_scale, make_scale
+from foodvision.report.html.texts import short_number
 
 _FINITE = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -61,3 +62,11 @@ def test_epochs_are_whole(last: int, texts: list[str] | None) -> None:
     assert found[0] == "1"
     assert len(found) <= 9
     assert all(1 <= int(text) <= last for text in found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.5, "0.5 s"), (20, "20 s"), (60, "1 min"), (80, "1 min 20 s"), (3600, "1 h")],
+)
+def test_a_tick_of_time_says_no_nothing(seconds: float, text: str) -> None:
+    assert short_number(seconds, "seconds") == text
