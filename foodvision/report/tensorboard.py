@@ -249,13 +249,18 @@ def write_graph(folder: Path, module: torch.nn.Module, example: torch.Tensor) ->
         ModelError: the model cannot be traced.
         OSError: the folder cannot be written.
     """
+    import torch
     from torch.utils.tensorboard import SummaryWriter
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".graph-", dir=folder.parent) as scratch:
         with _traceable(module), _tracing_quietly(), SummaryWriter(scratch) as writer:
             try:
-                writer.add_graph(module, example)
+                # The writer itself would trace it, and then twice again to compare.
+                traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                    module.eval(), example, check_trace=False
+                )
+                writer.add_graph(traced, example)
             except Exception as error:  # whatever the model's own forward raises
                 reason = (str(error).splitlines() or [""])[0]
                 raise ModelError(
@@ -474,6 +479,7 @@ def _tracing_quietly() -> Iterator[None]:
 
     with redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)
+        warnings.filterwarnings("ignore", "The input to trace is already a ScriptModule")
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", category)
         yield
