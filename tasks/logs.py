@@ -146,7 +146,10 @@ class _Format(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         is_plain = record.name == STAGE_LOG.name and record.levelno == logging.INFO
         record.level = "" if is_plain else f"{record.levelname.lower()}: "
-        record.source = "" if record.name == STAGE_LOG.name else f"{record.name}: "
+        # Prefect says whose record it is.
+        names = [getattr(record, f"{each}_run_name", None) for each in ("task", "flow")]
+        subject = next(filter(None, names), record.name)
+        record.source = "" if record.name == STAGE_LOG.name else f"{subject}: "
         return super().format(record)
 
 

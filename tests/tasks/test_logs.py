@@ -90,6 +90,13 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     assert "cannot be written" in caplog.text
 
 
+def test_records_of_prefect_are_told_by_the_name_of_their_run(tmp_path: Path) -> None:
+    prefect = logging.getLogger("prefect.task_runs.stand_in")
+    with keeping(tmp_path / "run.log"):
+        prefect.error("Finished in state Failed()", extra={"task_run_name": "save 8 cells"})
+    assert "Z error: save 8 cells: Finished in state" in (tmp_path / "run.log").read_text()
+
+
 def test_logs_go_with_their_run_their_stage_or_their_age(tmp_path: Path) -> None:
     home = Home(tmp_path)
     for run in ("1-kept", "2-gone", "3-living"):
