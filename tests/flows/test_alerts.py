@@ -15,7 +15,7 @@ import pytest
 from prefect.blocks.abstract import NotificationBlock
 
 import warehouse
-from flows.alarms import Alarms
+from flows.alarms import Alarms, tell_left
 from flows.cli import main
 from flows.grid import run_plan
 from foodvision.home import Home
@@ -188,6 +188,22 @@ def test_a_killed_runs_alerts_arrive_exactly_once(
     assert outcome.undelivered == 0
     assert receiver.cells() == [("finished", "1 epoch"), ("finished", "2 epochs")]
     assert {row["status"] for row in rows(home)} == {"delivered"}
+
+
+def test_what_a_dead_run_left_is_told_without_another_run(
+    photos: Path, home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", receiver.address)
+    hooks = [{"webhook": "${HOOK}"}, {"webhook": receiver.address}]
+    plan = load_plan(text(photos, {"when": "finished", "notify": hooks}))
+    done = Finding("cell", "small", about="a result", result_key="key", status="completed")
+    AlertBook(home).raise_new(find_alerts(plan, [done], "dead"))
+    tell_left(home, lambda: ["dead"])
+    assert not receiver.got
+    tell_left(home, list)
+    tell_left(home, list)
+    assert len(receiver.got) == 1  # the other address is known to runs of the plan alone
+    assert {row["status"]: row["tries"] for row in rows(home)} == {"delivered": 1, "pending": 0}
 
 
 def test_failures_are_told_in_each_run_and_divergence_once(

@@ -214,3 +214,15 @@ def test_an_alert_ends_cells_alone_as_in_company_and_trains_nothing_beyond(
     later = run(text_of(photos, "null", alert), tmp_path / "plain")  # one that comes later
     assert later.results() == alone.results()
     assert later.counted.epochs == (0 if keeps else end)
+
+
+@pytest.mark.usefixtures("keeps")
+def test_a_cell_that_an_alert_ended_has_no_later_phase(photos: Path, tmp_path: Path) -> None:
+    alert = "alerts: [{when: train.loss > 0, stop: true}]\n"
+    text = text_of(photos, "null", PHASES + alert).replace("  epochs: 10\n", "")
+    ran = run(text.replace("stop.restore: last, ", ""), tmp_path / "ended")
+    assert not ran.ledger.failures
+    assert ran.counted.epochs == 1
+    assert ran.work.predicted.epochs == 11
+    static = run(text_of(photos, "null", epochs=1), tmp_path / "static")
+    assert [*ran.results().values()] == [*static.results().values()]
