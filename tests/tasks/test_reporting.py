@@ -107,7 +107,7 @@ def test_it_says_what_is_known_of_eight_cells(eight: Made) -> None:
 def test_a_plan_in_one_line_of_json_is_told_line_by_line(home: Home, tmp_path: Path) -> None:
     plan, path = load_plan(EIGHT), tmp_path / "plan.yaml"
     path.write_text(json.dumps(plan.to_json()), encoding="utf-8")
-    text = Gatherer(load_plan(path), home, Store(home.store), [])._plan_text()
+    text = Gatherer(load_plan(path), home, Store(home.store), [], tmp_path)._plan_text()
     assert len(text.splitlines()) > 10
     assert load_plan(text).plan_id == plan.plan_id
 
