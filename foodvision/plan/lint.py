@@ -161,7 +161,7 @@ def _watched(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
         if rule.stop and metric.startswith("test."):
             message = (
                 f"ends trainings by the test set ({rule.when}), whose score then flatters the "
-                f"result: write valid: 0.2 in base and {metric.replace('test', 'valid')}"
+                f"result: write valid: 0.2 in base and {rule.when.replace('test', 'valid', 1)}"
             )
             yield _warning(plan, "test-watched", ("alerts", place, "when"), message)
 

@@ -156,6 +156,14 @@ def test_a_plateau_that_looks_at_the_test_set(warnings: Any) -> None:
     assert "1 of 1 schedules move the learning rate by the test set (test.loss)" in text
 
 
+def test_an_alert_that_stops_by_the_test_set(warnings: Any) -> None:
+    rules = [{"when": "test.loss > 3", "on": "epochs"}, {"when": "test.loss > 4", "stop": True}]
+    ((rule, text),) = warnings({}, alerts=rules)
+    assert rule == "test-watched"
+    assert "alerts[1].when: ends trainings by the test set (test.loss > 4)" in text
+    assert text.endswith("write valid: 0.2 in base and valid.loss > 4")
+
+
 def test_a_stop_rule_that_can_end_nothing(warnings: Any) -> None:
     stop = {"metric": "train.loss", "patience": 3}
     ((rule, text),) = warnings({"stop": stop}, grid={"epochs": [2, 4]})
