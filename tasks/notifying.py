@@ -25,6 +25,8 @@ from tasks.reporting import report_path
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import httpx
+
     from foodvision.home import Home
     from foodvision.plan.alerts import AlertRule
     from tasks.alerts import Alert, AlertBook
@@ -124,18 +126,21 @@ class Teller:
             self._thread.start()
 
     def _work(self) -> None:
-        while (alert := self._waiting.get()) is not None:
-            error = self._silent.get(alert.channel) or self._try(alert)
-            self._book.note_told(alert.alert_id, error)
-            self._told_at = time.monotonic()
+        import httpx
 
-    def _try(self, alert: Alert) -> str | None:
+        with httpx.Client(timeout=ANSWER_SECONDS) as client:
+            while (alert := self._waiting.get()) is not None:
+                error = self._silent.get(alert.channel) or self._try(alert, client)
+                self._book.note_told(alert.alert_id, error)
+                self._told_at = time.monotonic()
+
+    def _try(self, alert: Alert, client: httpx.Client) -> str | None:
         """Tell an alert; return why it cannot be told, if it cannot."""
         target = self._channels.find(alert.channel)
         try:
             if isinstance(target, WebhookTarget):
                 report = report_path(self._home, alert.plan_name).absolute().as_uri()
-                post(target.webhook, payload(alert, report=report), key=alert.alert_id)
+                post(client, target.webhook, payload(alert, report=report), key=alert.alert_id)
             elif isinstance(target, BlockTarget):
                 notify(target.block, alert)
         except _NotToldError as error:
@@ -169,10 +174,11 @@ def payload(alert: Alert, *, report: str) -> dict[str, Any]:
     }
 
 
-def post(address: str, content: dict[str, Any], *, key: str) -> None:
+def post(client: httpx.Client, address: str, content: dict[str, Any], *, key: str) -> None:
     """Send JSON to an address, at most a few times.
 
     Args:
+        client: sends it.
         address: may contain `${VARIABLE}`.
         content: JSON values.
         key: tells a receiver that it got the same alert before (header `Idempotency-Key`).
@@ -186,7 +192,7 @@ def post(address: str, content: dict[str, Any], *, key: str) -> None:
         retry=tenacity.retry_if_exception_type(_NoAnswerError),
         reraise=True,
     )
-    trying(_post_once, _resolved(address), content, key)
+    trying(_post_once, client, _resolved(address), content, key)
 
 
 def _resolved(address: str) -> str:
@@ -201,13 +207,11 @@ def _resolved(address: str) -> str:
         raise _NotToldError(f"a variable of {address} is not set") from error
 
 
-def _post_once(address: str, content: dict[str, Any], key: str) -> None:
+def _post_once(client: httpx.Client, address: str, content: dict[str, Any], key: str) -> None:
     import httpx
 
     try:
-        answer = httpx.post(
-            address, json=content, headers={"Idempotency-Key": key}, timeout=ANSWER_SECONDS
-        )
+        answer = client.post(address, json=content, headers={"Idempotency-Key": key})
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise _NotToldError("its address is none: it must begin with https://") from error
     except httpx.HTTPError as error:
