@@ -86,7 +86,7 @@ def judge(resampled: Resampled, *, winner: int, is_better_high: bool) -> Certain
     """
     sign = 1.0 if is_better_high else -1.0
     means, draws = sign * resampled.means, sign * resampled.draws
-    errors = _standard_errors(resampled.covariance)
+    errors = standard_errors(resampled.covariance)
     threshold = critical_value(draws - draws.mean(axis=0), errors)
     behind = means[winner] - means
     margin = threshold * errors[winner]
@@ -128,8 +128,15 @@ def critical_value(errors: np.ndarray, scales: np.ndarray, *, level: float = LEV
     return float(np.sort(largest)[place - 1])
 
 
-def _standard_errors(covariance: np.ndarray) -> np.ndarray:
-    """Return [n, n]: the standard error of the difference of each pair."""
+def standard_errors(covariance: np.ndarray) -> np.ndarray:
+    """Return the standard error of the difference of each pair.
+
+    Args:
+        covariance: float64 [n, n], of n values.
+
+    Returns:
+        float64 [n, n].
+    """
     variance = np.diag(covariance)
     squares = variance[:, None] + variance - 2 * covariance
     errors: np.ndarray = np.sqrt(np.maximum(squares, 0.0))

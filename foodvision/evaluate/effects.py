@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from foodvision.evaluate.certainty import LEVEL, critical_value
+from foodvision.evaluate.certainty import LEVEL, critical_value, standard_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -204,7 +204,7 @@ def _main(
 
 
 def _differ(values: np.ndarray, noise: np.ndarray) -> bool:
-    scales = (noise[:, :, None] - noise[:, None, :]).std(axis=0)
+    scales = standard_errors(np.cov(noise, rowvar=False))
     threshold = critical_value(noise - noise.mean(axis=0), scales)
     differences = np.abs(values[:, None] - values)
     return bool((differences > threshold * scales + _NOTHING).any())

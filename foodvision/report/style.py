@@ -49,6 +49,7 @@ RIGHT = BLUE
 WRONG = VERMILION
 
 DPI = 150
+_PNG = {"compress_level": 4}  # of 9; by default 6: twice the time for 1 % fewer bytes
 _HEADER_INCHES = 0.72
 _MARGIN_INCHES = 0.16
 
@@ -194,7 +195,8 @@ def save_picture(figure: Figure, path: Path) -> Path:
     """
     with replacing(path) as neighbour:
         # Without the entry, matplotlib's version would be part of the bytes.
-        figure.savefig(neighbour, format="png", metadata={"Software": None})
+        about = {"Software": None}
+        figure.savefig(neighbour, format="png", metadata=about, pil_kwargs=_PNG)
     return path
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from foodvision.errors import StoreError, TrainingError
@@ -190,6 +191,21 @@ def test_equal_snapshots_are_equal_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+def test_files_are_those_of_the_library_itself(tmp_path: Path) -> None:
+    tensors = {
+        "weight": torch.arange(6, dtype=torch.float32).view(2, 3),
+        "half": torch.ones(3, dtype=torch.bfloat16),
+        "steps": torch.tensor(7),
+        "nothing": torch.zeros(0, 4),
+        "flags": torch.tensor([True, False]),
+    }
+    save_snapshot(tmp_path / "ours", Snapshot(2, tensors, {}))
+    about = {"foodvision": '{"epochs": [2], "format": "foodvision-snapshot-2"}'}
+    named = {f"2.model.{name}": tensor for name, tensor in tensors.items()}
+    save_file(named, tmp_path / "theirs", metadata=about)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
 def test_several_epochs_share_a_file(tmp_path: Path) -> None:
     kept = {last: train_toy(toy_network(), last_epoch=last)[1] for last in (1, 2)}
     save_snapshots(tmp_path / "states", kept)
@@ -223,8 +239,6 @@ def test_a_cut_file_is_no_snapshot(tmp_path: Path) -> None:
 
 
 def test_tensors_of_others_are_no_snapshot(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     save_file({"weight": torch.zeros(2)}, tmp_path / "other")
     with pytest.raises(StoreError, match="must have the format foodvision-snapshot-2, found None"):
         load_snapshot(tmp_path / "other")
