@@ -26,9 +26,27 @@ from foodvision.models.stock import torchvision
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from torch import Tensor
+
 STOCK_CHANNELS = 3
 _STOCK_CLASSES = 1000
 _ALLOCATIONS = frozenset({torch.empty, torch.zeros, torch.ones})
+_FILLS = frozenset(
+    {
+        nn.init.constant_,
+        nn.init.kaiming_uniform_,
+        nn.init.normal_,
+        nn.init.uniform_,
+        torch.Tensor.add_,
+        torch.Tensor.clamp_,
+        torch.Tensor.erfinv_,
+        torch.Tensor.fill_,
+        torch.Tensor.mul_,
+        torch.Tensor.normal_,
+        torch.Tensor.uniform_,
+        torch.Tensor.zero_,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -198,8 +216,15 @@ class weightless(TorchFunctionMode):  # noqa: N801 - a context manager, like tor
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Send allocations without a device of their own to the meta device."""
+        """Send allocations without a device of their own to the meta device; fill nothing there.
+
+        Torch itself fills nothing there, either, but imports its compiler first: two seconds.
+        """
         kwargs = dict(kwargs or {})
+        if func in _FILLS:
+            filled: Tensor = args[0] if args else kwargs["tensor"]
+            if filled.is_meta:
+                return filled
         if func in _ALLOCATIONS and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return func(*args, **kwargs)

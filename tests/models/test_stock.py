@@ -9,6 +9,11 @@ _CODE = """
 import sys
 from foodvision.models import build
 from foodvision.models.stock import torchvision
+from foodvision.models.architectures import BuildSettings, build_bare, weightless
+with weightless():
+    for arch in ("efficientnet_b0", "mobilenet_v2", "resnet18", "squeezenet1_0", "vit_b_32"):
+        module, _ = build_bare(BuildSettings(arch, 3))
+        assert all(value.is_meta for value in module.parameters())
 assert "torch._dynamo" not in sys.modules
 import torch
 boxes = torch.tensor([[0.0, 0.0, 0.0, 4.0, 4.0]])
