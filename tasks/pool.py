@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from foodvision.errors import TrainingError
 from foodvision.progress import SILENT
 from tasks.commands import python_command
-from tasks.logs import write_failure
+from tasks.logs import stage_log, write_failure
 from tasks.outcomes import Attempt
 from tasks.worker import Advanced, Began, Check, Closed, Do, Done, Hold, Logged, Open, Settle
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tasks.runners import Workplace
 
 _END_SECONDS = 5.0
+_AHEAD = 32  # jobs that a worker is asked for at a time: small ones take a second together
 _TOLD_LINES = 20
 _MOST_FAILED_STARTS = 2
 _STOPPED = "the run was stopped before it was done. Run the plan again: only what is missing runs."
@@ -77,6 +79,11 @@ class Pool:
     def pids(self) -> tuple[int, ...]:
         """Numbers of the processes that run."""
         return tuple(seat.worker.process.pid for seat in self._seats if seat.worker)
+
+    @property
+    def is_apart(self) -> bool:
+        """True."""
+        return True
 
     def workers(self, devices: Sequence[str]) -> int:
         """Return how many workers are on one of these devices."""
@@ -133,6 +140,7 @@ class _Seat:
     _failed_starts: int = 0
     _jobs: tuple[Job, ...] = ()
     _told: _Worker | None = None
+    _asked: deque[str] = field(default_factory=deque)
 
     def start(self) -> None:
         self.worker = _Worker(self.workplace, self.device)
@@ -163,9 +171,11 @@ class _Seat:
         try:
             worker = self._ready()
             if self._told is not worker:
+                self._asked.clear()
                 worker.send(Hold(self._jobs))
                 self._told = worker
-            tried: Attempt = worker.ask(Do(job.key, log), self.progress).value
+            self._ask(worker, job, log)
+            tried: Attempt = self._answer(worker, job.key).value
         except _GoneError as gone:
             error = _STOPPED if self.is_closed else str(gone)
             last_words = self.worker.last_words if self.worker else None
@@ -179,6 +189,27 @@ class _Seat:
             )
         return tried
 
+    def _ask(self, worker: _Worker, job: Job, log: Path | None) -> None:
+        """Ask for a job, and for those behind it that need none that is not answered yet."""
+        first = self._jobs.index(job)
+        for each in self._jobs[first : first + _AHEAD]:
+            if each.key in self._asked:
+                continue
+            if each is not job and not set(self._asked).isdisjoint(each.needs):
+                break
+            own = None if log is None else stage_log(log.parent, each.kind, each.key)
+            worker.send(Do(each.key, own))
+            self._asked.append(each.key)
+
+    def _answer(self, worker: _Worker, key: str | None = None) -> Done:
+        """Wait for the answer to a job; those before it, or all, are of jobs nobody wants now."""
+        done = Done()
+        while self._asked:
+            done = worker.hear(self.progress)
+            if self._asked.popleft() == key:
+                break
+        return done
+
     def settle(self) -> None:
         """Have what the held jobs made flushed; the system does it for a worker that has died.
 
@@ -188,6 +219,7 @@ class _Seat:
         if self._told is None or self._told.is_gone or self.is_closed:
             return
         try:
+            self._answer(self._told)
             done = self._told.ask(Settle(), self.progress)
         except _GoneError:
             return
@@ -253,13 +285,13 @@ class _Worker:
 
     def open(self, progress: Progress) -> None:
         """Wait until it has opened its site."""
-        self._hear(progress)
+        self.hear(progress)
         self.is_open = True
 
-    def ask(self, request: Check | Do | Settle, progress: Progress) -> Done:
+    def ask(self, request: Check | Settle, progress: Progress) -> Done:
         """Send a request and wait for its end, telling whoever watches what comes between."""
         self.send(request)
-        return self._hear(progress)
+        return self.hear(progress)
 
     def send(self, request: Any) -> None:
         message = pickle.dumps(request)
@@ -287,7 +319,8 @@ class _Worker:
                 self.last_words = "\n".join(lines[-_TOLD_LINES:])
                 self._errors.close()
 
-    def _hear(self, progress: Progress) -> Done:
+    def hear(self, progress: Progress) -> Done:
+        """Wait for the end of the request that was sent first and has not ended."""
         while True:
             try:
                 reply = pickle.loads(self._replies.recv_bytes())

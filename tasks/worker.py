@@ -14,6 +14,7 @@ import pickle
 import queue
 import signal
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from foodvision.progress import Bar
     from foodvision.stages.site import Site
     from tasks.outcomes import Job
+
+_TELL_SECONDS = 0.1  # between two steps of a bar
 
 # -- requests -----------------------------------------------------------------------------------
 
@@ -239,15 +242,28 @@ class _Mirror:
 
 
 class _MirroredBar:
+    """Tells now and then: whoever listens may have other things to do."""
+
     def __init__(self, outbox: _Outbox, number: int) -> None:
         self._outbox = outbox
         self._number = number
+        self._untold = 0.0
+        self._told_at = time.monotonic()
 
     def advance(self, amount: float) -> None:
-        self._outbox.send(Advanced(self._number, amount))
+        self._untold += amount
+        if time.monotonic() - self._told_at >= _TELL_SECONDS:
+            self._tell()
 
     def close(self) -> None:
+        if self._untold:
+            self._tell()
         self._outbox.send(Closed(self._number))
+
+    def _tell(self) -> None:
+        self._outbox.send(Advanced(self._number, self._untold))
+        self._untold = 0.0
+        self._told_at = time.monotonic()
 
 
 class _Handler(logging.Handler):

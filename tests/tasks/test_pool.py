@@ -123,7 +123,9 @@ def test_progress_and_warnings_are_mirrored(pool: Pool, caplog: pytest.LogCaptur
         seat.progress = watcher
     (tried,) = do(pool, working.job("w", working.watched))
     assert tried.error is None
-    assert watcher.told == [("watched", 3, "epochs"), (2,), (1,), ()]
+    begun, *steps, closed = watcher.told
+    assert (begun, closed) == (("watched", 3, "epochs"), ())
+    assert sum(amount for (amount,) in steps) == 3
     told = [(record.name, record.levelname, record.getMessage()) for record in caplog.records]
     assert ("foodvision.somewhere", "WARNING", "a friendly word") in told
     assert any("a word of a library" in text for _, _, text in told)
@@ -147,6 +149,25 @@ def test_a_worker_that_dies_fails_its_job_and_is_replaced(pool: Pool) -> None:
     assert "on cpu" in (died.error or "")
     assert next_one.tally == Tally(epochs=1)
     assert len(set(pool.pids) - before) == 1
+
+
+def test_a_worker_is_asked_ahead_and_answers_are_those_of_their_jobs(pool: Pool) -> None:
+    jobs = [working.job(f"j{number}", working.count, number) for number in range(1, 9)]
+    jobs[6] = replace(jobs[6], needs=("j6",))
+    with pool.taking(jobs) as attempt:
+        tried = {number: attempt(jobs[number - 1]).tally.epochs for number in (1, 2, 4, 7, 8)}
+    assert tried == {1: 1, 2: 2, 4: 4, 7: 7, 8: 8}  # nobody wanted 3, 5 and 6 in the end
+    assert do(pool, working.job("k", working.count, 9))[0].tally.epochs == 9
+
+
+def test_a_job_is_not_asked_for_before_what_it_needs_is_answered(
+    pool: Pool, tmp_path: Path
+) -> None:
+    fails = working.job("f", working.fail)
+    notes = working.job("g", working.meet, tmp_path / "g", tmp_path, needs=("f",))
+    with pool.taking([fails, notes]) as attempt:
+        assert attempt(fails).error == "planted. Do not plant."
+    assert not (tmp_path / "g").exists()
 
 
 def test_weights_are_checked_by_a_worker(pool: Pool, photos: Path, tmp_path: Path) -> None:
