@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--cells", type=int, default=1000, help=f"a multiple of {SEEDS}")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="by default what a run chooses itself")
     parser.add_argument("--cold", action="store_true", help="begin with an empty store")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -55,10 +55,11 @@ def main() -> None:
     seconds, epochs = after[0] - before[0], after[1] - before[1]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     print(f"{os.cpu_count()} cores, {processor()}, threads: {options.threads}", end=", ")
-    print(f"workers: {options.workers}, {'an empty store' if options.cold else 'cached features'}")
+    begun = "an empty store" if options.cold else "cached features"
+    print(f"workers: {options.workers or 'not said'}, {begun}")
     print("| cells | epochs | wall, s | training, s | overhead, ms a cell | peak memory, MiB |")
     print("|---:|---:|---:|---:|---:|---:|")
-    overhead = (wall - seconds / options.workers) / options.cells * 1000
+    overhead = (wall - seconds / (options.workers or 1)) / options.cells * 1000
     print(
         f"| {options.cells:,} | {epochs:,} | {wall:.1f} | {seconds:.1f} "
         f"| {overhead:.1f} | {peak / MIB:,.0f} |"
@@ -75,7 +76,8 @@ def run_grid(
     """Run a plan of learning rates x seeds."""
     plan = folder / f"{len(rates) * seeds}.yaml"
     plan.write_text(grid_text(options, rates, seeds), encoding="utf-8")
-    foodvision(["run", str(plan), "-q", "--workers", str(options.workers)], environment)
+    workers = ["--workers", str(options.workers)] if options.workers else []
+    foodvision(["run", str(plan), "-q", *workers], environment)
 
 
 def trained(environment: dict[str, str]) -> tuple[float, int]:
