@@ -91,7 +91,7 @@ def publish(path: Path, overrides: Sequence[str], folder: Path) -> float:
     shutil.rmtree(home.runs, ignore_errors=True)
     import_module("foodvision.stages.training")
     started = time.perf_counter()
-    publisher = Publisher(plan, home, Store(home.store), device="cpu")
+    publisher = Publisher(plan, home, Store(home.store))
     publisher.publish(publisher.missing(cells))
     return time.perf_counter() - started
 

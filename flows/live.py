@@ -26,6 +26,9 @@ logger = logging.getLogger("foodvision.run")
 _EVERY_SECONDS = 10.0
 _SHARE = 0.03
 _FIRST_SECONDS = 0.3  # what the first time is expected to take
+# Where workers compute meanwhile, nobody waits: what is told early is not left for the end.
+_BESIDE_SECONDS = 2.0
+_BESIDE_SHARE = 0.25
 
 
 class Pace:
@@ -50,6 +53,11 @@ class Pace:
         self._began_at = self._last_at = clock()
         self._spent_seconds = 0.0
         self._expected_seconds = _FIRST_SECONDS
+
+    @classmethod
+    def beside_workers(cls) -> Pace:
+        """Return the pace of a process whose work others do."""
+        return cls(every_seconds=_BESIDE_SECONDS, share=_BESIDE_SHARE)
 
     def is_due(self) -> bool:
         """Say whether it may be done now, if it takes as long as the last time."""
@@ -88,6 +96,8 @@ class Live:
         home: of the run.
         journal: of the run.
         board: shows the leaderboard on the flow run's page.
+
+    Attributes:
         pace: how often.
     """
 
@@ -99,14 +109,13 @@ class Live:
         journal: Journal,
         *,
         board: LeaderboardArtifact,
-        pace: Pace | None = None,
     ) -> None:
+        self.pace = Pace()
         self._plan = plan
         self._cells = cells
         self._home = home
         self._journal = journal
         self._board = board
-        self._pace = pace or Pace()
         self._load = RunningLoad(journal.path, home)
         self._noted: set[str] = set()
         self._waiting: set[str] = set()
@@ -123,8 +132,8 @@ class Live:
             outcomes: gives `cell_id`, `status`, `error` and `log` of cells, when they are told of.
         """
         self._waiting.update(cell_ids)
-        if self._waiting and self._pace.is_due():
-            with self._pace.spending() as take_off:
+        if self._waiting and self.pace.is_due():
+            with self.pace.spending() as take_off:
                 new = self._waiting - self._noted
                 if new:
                     self._journal.write("settled", cells=outcomes(new))

@@ -9,6 +9,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from flows.artifacts import (
     show_work,
 )
 from flows.crashes import living_runs
-from flows.live import Live
+from flows.live import Live, Pace
+from foodvision.errors import FoodVisionError
 from foodvision.files import free_bytes
 from foodvision.plan.alerts import mask_addresses
 from foodvision.plan.composites import Composite, composites
@@ -72,6 +74,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("foodvision.run")
 
+_NEEDED_LATER = (
+    "foodvision.report.pictures",
+    "foodvision.report.tensorboard",
+    "tasks.report_contents",
+)
 _NO_OUTCOME = (
     "its task run ended without an outcome. Run the plan again: only what is missing runs."
 )
@@ -186,6 +193,7 @@ class Run:
         self._logs = logs_of(home, self._journal_path)
         self.ledger = Ledger(self.journal, self._logs)
         self._failed_logs: dict[str, str] = {}
+        self._publisher = Publisher(plan, home, self.store)
         self._board = LeaderboardArtifact(plan.name, by=plan.rank.by.value)
         self._live = Live(plan, self.cells, home, self.journal, board=self._board)
         self._reporter = Reporter(plan, home, self.store)
@@ -222,13 +230,12 @@ class Run:
         folder = system_folder(self.home.runs, day, self.plan.name, self.run_id)
         write_system(folder, samples)
 
-    def _fulfil(self, *, refresh: bool) -> tuple[Graph, Work, Publisher, dict[str, str]]:
-        """Do all that is missing; return what it was, who publishes it, and what failed."""
+    def _fulfil(self, *, refresh: bool) -> tuple[Graph, Work, dict[str, str]]:
+        """Do all that is missing; return what it was, and what failed."""
         datasets = self._fetch(refresh=refresh)
         self._warn(datasets)
         graph, work, facts = self._settle(datasets)
         self._look_ahead(graph, work)
-        device = facts.device(self.cells[0].settings).name
         first = work
         show_work(self.plan.name, first, counted=None)
         if work.hits:
@@ -237,22 +244,21 @@ class Run:
         while self._fit_memory(work, facts) or (graph.is_open and has_tried):
             graph, work, facts = self._settle(datasets, first)
             has_tried = self._compute(graph, work, devices=facts.device_names)
-        publisher = Publisher(self.plan, self.home, self.store, device=device)
-        failures = self._finish_cells(graph, work, publisher)
+        failures = self._finish_cells(graph, work)
         self._account(first)
-        return graph, first, publisher, failures
+        return graph, first, failures
 
     def _note_system(self, sample: Mapping[str, Any]) -> None:
         self.journal.write("system", **sample)
 
     def _execute(self, *, refresh: bool) -> RunOutcome:
         with monitored(self.home.root, self._note_system):  # until its journal is read
-            graph, first, publisher, failures = self._fulfil(refresh=refresh)
+            graph, first, failures = self._fulfil(refresh=refresh)
         self._close_journal("failed" if failures else "completed")
         self._track_system()
         leaderboard = self._load()
         if self.plan.save == "best":
-            leaderboard = self._save_best(graph, publisher, leaderboard)
+            leaderboard = self._save_best(graph, leaderboard)
         self._link_models(leaderboard)
         self._board.show(leaderboard)
         self._alarms.judge(leaderboard, self._failed(failures), graph)
@@ -383,7 +389,13 @@ class Run:
             return False
         running = _running(graph, work)
         phases = running + [job.compiled.voices[0].compiled.phase for job in work.combining]
-        with self._runner([devices(phase.settings) for phase in phases]) as runner:
+        asked = [devices(phase.settings) for phase in phases]
+        cells = sum(bool(keys) for keys in work.waiting.values())
+        with self._runner(asked, cells=cells) as runner:
+            if runner.is_apart:
+                self._live.pace = Pace.beside_workers()
+                for module in _NEEDED_LATER:  # the workers' own imports take longer
+                    import_module(module)
             warn_of_crowd(runner.workers(("cpu",)), max(p.settings.threads for p in phases))
             check_weights(running, runner, devices)
             most = max(runner.workers(devices(phase.settings)) for phase in phases)
@@ -391,9 +403,13 @@ class Run:
             self._do(groups, graph, work, runner)
         return True
 
-    def _runner(self, devices: Sequence[Sequence[str]]) -> AbstractContextManager[Runner]:
+    def _runner(
+        self, devices: Sequence[Sequence[str]], *, cells: int
+    ) -> AbstractContextManager[Runner]:
         place = Workplace(self.home, self.plan.folder)
-        return open_runner(place, devices, workers=self._workers, progress=self._progress)
+        return open_runner(
+            place, devices, workers=self._workers, cells=cells, progress=self._progress
+        )
 
     def _do(self, groups: Sequence[TaskGroup], graph: Graph, work: Work, runner: Runner) -> None:
         bar = self._progress.begin("cells", total=len(graph.cells), unit="cells")
@@ -407,12 +423,15 @@ class Run:
             ready = self._ready(graph, work) - done
             done.update(ready)
             bar.advance(len(ready))
+            self._publish(ready, graph, work)
             self._live.settled(ready, partial(self._outcomes, graph, work))
             self._look(group, ready, graph, work)
 
+        # Where this thread is free, one more than there are workers: it waits for the first that
+        # is, while this thread is busy with a group that has ended.
         run_groups(
             groups,
-            workers=lambda group: runner.workers(group.devices),
+            workers=lambda group: runner.workers(group.devices) + runner.is_apart,
             start=partial(start_compute, ledger=self.ledger, runner=runner),
             ended=ended,
         )
@@ -436,6 +455,19 @@ class Run:
             for compiled in graph.cells
             if settled.issuperset(work.waiting[compiled.cell.cell_id]) and not compiled.open_watch
         }
+
+    def _publish(self, cell_ids: Collection[str], graph: Graph, work: Work) -> None:
+        """Publish cells whose jobs have all ended well; what fails is tried again at the end."""
+        ready = [
+            compiled
+            for compiled in graph.cells
+            if compiled.cell.cell_id in cell_ids
+            and self.ledger.failure(work.waiting[compiled.cell.cell_id]) is None
+        ]
+        try:
+            self._publisher.publish(self._publisher.missing(ready))
+        except (FoodVisionError, OSError) as error:
+            logger.debug("What has finished cannot be published just now: %s", error)
 
     def _outcomes(
         self, graph: Graph, work: Work, cell_ids: Collection[str]
@@ -477,7 +509,7 @@ class Run:
 
     # -- cells --------------------------------------------------------------------------------
 
-    def _finish_cells(self, graph: Graph, work: Work, publisher: Publisher) -> dict[str, str]:
+    def _finish_cells(self, graph: Graph, work: Work) -> dict[str, str]:
         """Save what the plan asks to be saved; return label and error of the cells that failed."""
         failures: dict[str, str] = {}
         self._failed_logs = _told_logs(graph, work, self.ledger)
@@ -490,15 +522,16 @@ class Run:
                 whole.append(compiled)
             else:
                 failures[compiled.cell.label] = error
-        unpublished = publisher.missing(whole)
+        unpublished = self._publisher.missing(whole)
         if unpublished:
-            do_step(f"save {len(unpublished)} cells", partial(publisher.publish, unpublished))
+            publish = partial(self._publisher.publish, unpublished)
+            do_step(f"save {len(unpublished)} cells", publish)
         with self.journal.flushing_together():
-            self._note_cells(graph, publisher, failures)
-            self._finish_composites(graph, work, publisher, failures)
+            self._note_cells(graph, failures)
+            self._finish_composites(graph, work, failures)
         return failures
 
-    def _note_cells(self, graph: Graph, publisher: Publisher, failures: Mapping[str, str]) -> None:
+    def _note_cells(self, graph: Graph, failures: Mapping[str, str]) -> None:
         for compiled in graph.cells:
             error = failures.get(compiled.cell.label)
             if error is not None:
@@ -507,13 +540,11 @@ class Run:
                 continue
             self._note_cell(
                 compiled.cell,
-                status=publisher.status(compiled),
-                model_path=publisher.saved_path(compiled),
+                status=self._publisher.status(compiled),
+                model_path=self._publisher.saved_path(compiled),
             )
 
-    def _finish_composites(
-        self, graph: Graph, work: Work, publisher: Publisher, failures: dict[str, str]
-    ) -> None:
+    def _finish_composites(self, graph: Graph, work: Work, failures: dict[str, str]) -> None:
         for compiled in graph.composites:
             composite = compiled.composite
             error = self.ledger.failure(work.waiting[composite.cell_id])
@@ -524,18 +555,17 @@ class Run:
                 log = self._failed_logs.get(composite.label)
                 self._note_cell(composite, status="failed", error=error, log=log)
                 continue
-            path = publisher.composites.publish(compiled)
-            status = publisher.composites.status(compiled)
+            path = self._publisher.composites.publish(compiled)
+            status = self._publisher.composites.status(compiled)
             self._note_cell(composite, status=status, model_path=path)
 
     def _load(self) -> list[dict[str, Any]]:
         do_step("load the warehouse", partial(load_run, self._journal_path, self.home))
         return rank_cells(self.plan, self.cells, self.home)
 
-    def _save_best(
-        self, graph: Graph, publisher: Publisher, leaderboard: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
+    def _save_best(self, graph: Graph, leaderboard: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Save the winner's model if it is not saved yet; return the leaderboard that says so."""
+        publisher = self._publisher
         best = leaderboard[0]["cell_id"] if leaderboard[0]["rank"] else None
         for compiled in graph.cells:
             if compiled.cell.cell_id == best and publisher.saved_path(compiled) is None:
@@ -545,7 +575,7 @@ class Run:
                 load_cells(self._journal_path, self.home, {best})
                 return rank_cells(self.plan, self.cells, self.home)
         for composite in graph.composites:
-            if composite.composite.cell_id == best and self._save_members(composite, publisher):
+            if composite.composite.cell_id == best and self._save_members(composite):
                 return self._load()
         return leaderboard
 
@@ -564,8 +594,9 @@ class Run:
             latest=Path(latest["model_path"]) if latest["model_path"] else None,
         )
 
-    def _save_members(self, compiled: CompiledComposite, publisher: Publisher) -> bool:
+    def _save_members(self, compiled: CompiledComposite) -> bool:
         """Save the members of the winner, and its card; return whether anything changed."""
+        publisher = self._publisher
         members = [member for member, _ in publisher.composites.members(compiled)]
         unsaved = [member for member in members if publisher.saved_path(member) is None]
         for member in unsaved:

@@ -30,11 +30,11 @@ def start_compute(group: TaskGroup, ledger: Ledger, runner: Runner) -> Underway:
     """Do a group of jobs as one task run; one that fails takes down what needs it, nothing else.
 
     Returns:
-        What tells the end: the task run has ended already where the runner does one job at a time.
+        What tells the end: the task run has ended already where the runner works in this process.
     """
     named = _compute.with_options(name=group.kind)
     given = (group.label, _whole(group), _whole(ledger), _whole(runner))
-    if runner.workers(group.devices) > 1:
+    if runner.is_apart:
         return named.submit(*given)
     named(*given, return_state=True)
     ended: Future[None] = Future()

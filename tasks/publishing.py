@@ -51,19 +51,17 @@ _GRID_IMAGES = 16
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes one plan's results.
+    """Publishes one plan's results, beside whatever computes the next: it leaves GPUs alone.
 
     Attributes:
         plan: the plan.
         home: where the files go.
         store: where the results lie.
-        device: torch's name of the device that models are built on.
     """
 
     plan: Plan
     home: Home
     store: Store
-    device: str
 
     # -- cells --------------------------------------------------------------------------------
 
@@ -180,7 +178,7 @@ class Publisher:
 
         from foodvision.stages.site import Site
 
-        return Site(self.store, self.home, self.plan.folder, torch.device(self.device))
+        return Site(self.store, self.home, self.plan.folder, torch.device("cpu"))
 
     # -- TensorBoard --------------------------------------------------------------------------
 
@@ -244,7 +242,7 @@ class Publisher:
 
         model = self._site.models.initial(phase)
         size, channels = int(phase.transform["size"]), int(phase.transform["channels"])
-        example = torch.zeros(1, channels, size, size, device=self._site.device)
+        example = torch.zeros(1, channels, size, size)
         write_graph(folder, model.module, example)
 
 

@@ -33,6 +33,9 @@ logger = logging.getLogger("foodvision.runners")
 
 WORKERS_VARIABLE = "FOODVISION_WORKERS"
 
+# To publish so many cells takes longer than the start of a worker, beside which it can be done.
+MANY_CELLS = 250
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -59,6 +62,10 @@ class Workplace:
 
 class Runner(Protocol):
     """Does jobs, some of them at the same time."""
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether other processes do the jobs, so that this one is free for something else."""
 
     def workers(self, devices: Sequence[str]) -> int:
         """Return how many jobs can be done on these devices at the same time."""
@@ -87,6 +94,11 @@ class InProcess:
         self._workplace = workplace
         self._progress = progress
         self._sites: dict[str, Site] = {}
+
+    @property
+    def is_apart(self) -> bool:
+        """False."""
+        return False
 
     def workers(self, devices: Sequence[str]) -> int:  # noqa: ARG002 - as in the protocol
         """Return 1."""
@@ -154,6 +166,7 @@ def open_runner(
     devices: Iterable[Sequence[str]],
     *,
     workers: int | None,
+    cells: int = 0,
     progress: Progress = SILENT,
 ) -> Iterator[Runner]:
     """Give a runner for jobs on these devices; its processes end with the `with` block.
@@ -162,11 +175,15 @@ def open_runner(
         workplace: what the jobs are done with.
         devices: for every kind of job, torch's names of the devices that may do it.
         workers: processes per kind of device, at least one per device; 1: none but this one.
-            `None`: one per device where there are several of a kind, else none but this one.
+            `None`: one per device where there are several of a kind or many cells, else none but
+            this one.
+        cells: that wait for the jobs. Where they are many, and cores more than one, a worker lets
+            this process publish those that have finished while the next are computed.
         progress: whoever watches.
     """
     seats = seats_for(devices, workers)
-    if workers == 1 or len({seat.partition(":")[0] for seat in seats}) == len(seats):
+    is_one_of_each = len({seat.partition(":")[0] for seat in seats}) == len(seats)
+    if workers == 1 or (is_one_of_each and (cells < MANY_CELLS or available_cores() == 1)):
         yield InProcess(workplace, progress)
         return
     from tasks.pool import Pool
@@ -206,11 +223,16 @@ def wanted_workers(given: int | None) -> int | None:
     return int(text)
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def warn_of_crowd(workers: int, threads: int) -> None:
     """Say so where processes on the CPU ask for more cores than there are."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = available_cores()
     if workers > 1 and workers * threads > cores:
         logger.warning(
             "%d workers with %d threads each want %d cores, found %d: they get in each other's "

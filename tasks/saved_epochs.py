@@ -45,7 +45,7 @@ def save_epoch(result: Result, epoch: int, home: Home) -> Path:
             f"epoch {', '.join(map(str, kept)) or 'none'}, not of {epoch}. Where they are large, "
             f"only those are kept that a plan needs: run it with --set base.epochs={epoch}."
         )
-    publisher = Publisher(plan, home, store, device="cpu")
+    publisher = Publisher(plan, home, store)
     path = publisher.model_path(compiled, epoch=epoch)
     if path.is_file() and path.with_suffix(".json").is_file():
         return path

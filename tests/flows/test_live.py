@@ -21,6 +21,7 @@ from foodvision.home import Home
 from foodvision.progress import SILENT
 from tasks.journal import journals, read_journal
 from tasks.loading import RunningLoad, rebuild
+from tasks.publishing import Publisher
 from tests.running import make_photos, plan_text
 from warehouse import reading
 from warehouse.lock import only_loader
@@ -151,28 +152,30 @@ def test_finished_cells_are_ranked_while_the_run_goes_on(
     plan = tmp_path / "plan.yaml"
     plan.write_text(plan_text(photos, GRID), encoding="utf-8")
 
-    def look() -> tuple[str, list[dict[str, Any]], str, list[dict[str, Any]]]:
+    def look() -> tuple[str, list[dict[str, Any]], str, list[dict[str, Any]], int]:
         capsys.readouterr()
         assert main(["rank", str(plan)]) == 0
         shown = capsys.readouterr().out
         assert main(["rank", str(plan), "--json"]) == 0
         said = capsys.readouterr()
         runs = warehouse.query(home.warehouse, "select run_id, status from runs").to_pylist()
-        return shown, json.loads(said.out), said.err, runs
+        tracked = len(list(home.runs.rglob("result.json")))
+        return shown, json.loads(said.out), said.err, runs, tracked
 
     seen = _look_whenever(monkeypatch, look)
     outcome = run_plan(str(plan), home=home, progress=SILENT)
     *during, last = seen
     assert len(during) >= 2
-    for shown, rows, note, runs in during:
+    for shown, rows, note, runs, tracked in during:
         to_come = sum(row["status"] == "pending" for row in rows)
+        assert tracked == 4 - to_come  # TensorBoard shows what is ranked
         assert len(rows) == 4
         assert [row["status"] for row in runs] == ["running"]
         assert f"): {4 - to_come} of 4 cells have finished so far" in note
         assert shown.splitlines()[-1] == note.strip()
         assert "pending" not in shown
         assert sum(row["rank"] is not None for row in rows) == 4 - to_come
-    counts = [sum(row["rank"] is not None for row in rows) for _, rows, _, _ in during]
+    counts = [sum(row["rank"] is not None for row in rows) for _, rows, *_ in during]
     assert counts == sorted(counts)
     assert counts[0] < 4
     assert "is running" not in last[0] + last[2]
@@ -180,6 +183,22 @@ def test_finished_cells_are_ranked_while_the_run_goes_on(
     [(words, board)] = _boards(outcome.run_id)
     assert words == "Ranking of small by test.accuracy"
     assert [row["rank"] for row in board] == [1, 2, 3, 4]
+
+
+def test_what_could_not_be_published_at_once_is_published_in_the_end(
+    photos: Path, server: ServerHandle, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, failing = Publisher.publish, iter([True])
+
+    def publish(self: Publisher, cells: Any) -> None:
+        if next(failing, False):
+            raise OSError("just now, the disk is busy")
+        honest(self, cells)
+
+    monkeypatch.setattr(Publisher, "publish", publish)
+    outcome = run_plan(plan_text(photos, epochs=1), home=home, progress=SILENT)
+    assert not outcome.failures
+    assert len(list(home.runs.rglob("result.json"))) == 1
 
 
 def test_what_is_made_of_cells_is_no_cell_to_come() -> None:

@@ -151,7 +151,7 @@ def test_new_test_images_are_scored_in_every_phase(photos: Path, tmp_path: Path)
 def test_the_saved_model_sees_images_as_its_last_phase(photos: Path, tmp_path: Path) -> None:
     ran = run(plan_of(photos, "resized", 2), tmp_path)
     (cell,) = ran.graph.cells
-    path = Publisher(ran.plan, ran.home, ran.store, device="cpu").save(cell)
+    path = Publisher(ran.plan, ran.home, ran.store).save(cell)
     module, card = load_saved(path)
     assert card["transform"]["size"] == 32
     site = Site(ran.store, ran.home, ran.plan.folder, torch.device("cpu"))

@@ -14,6 +14,7 @@ import pytest
 from foodvision.errors import StoreError, TrainingError
 from foodvision.home import Home
 from foodvision.plan.work import Tally
+from tasks import runners
 from tasks.jobs import TaskGroup
 from tasks.journal import Journal, read_events
 from tasks.outcomes import Attempt, Job, Ledger
@@ -64,7 +65,32 @@ def test_one_device_needs_no_processes(
 ) -> None:
     with open_runner(Workplace(Home(tmp_path), tmp_path), devices, workers=workers) as runner:
         assert isinstance(runner, InProcess)
+        assert not runner.is_apart
         assert runner.workers(devices[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "cells", "cores", "is_apart"),
+    [
+        pytest.param(None, runners.MANY_CELLS, 2, True, id="many"),
+        pytest.param(None, runners.MANY_CELLS - 1, 2, False, id="few"),
+        pytest.param(1, runners.MANY_CELLS, 2, False, id="as asked"),
+        pytest.param(None, runners.MANY_CELLS, 1, False, id="no core for it"),
+    ],
+)
+def test_many_cells_are_published_beside_a_worker(
+    workers: int | None,
+    cells: int,
+    cores: int,
+    is_apart: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(runners, "available_cores", lambda: cores)
+    place = Workplace(Home(tmp_path), tmp_path)
+    with open_runner(place, [CPU], workers=workers, cells=cells) as runner:
+        assert runner.is_apart is is_apart
+        assert runner.workers(CPU) == 1
 
 
 @pytest.mark.parametrize(
