@@ -191,7 +191,8 @@ def _common(labels: Iterable[str]) -> list[str]:
 
 def _rows_line(job: RowsJob) -> StageLine:
     settings = job.recipe.settings
-    what = f"{settings['size']} px" if job.recipe.kind == "pixels" else settings["model"]["arch"]
+    model = settings.get("model")
+    what = f"{model['arch']}, {model['size']} px" if model else f"{settings['size']} px"
     if settings.get("view"):
         what += f", {View.from_json(settings['view']).text}"
     return StageLine(

@@ -73,7 +73,7 @@ def test_trainings_that_read_alike_are_told_apart_by_their_labels() -> None:
             "net on ten, test, horizontal flip, sgd, seed 43",
             id="views of seeds and optimisers",
         ),
-        pytest.param("", "features", "net, horizontal flip", id="rows in a view"),
+        pytest.param("", "features", "net, 8 px, horizontal flip", id="rows in a view"),
         pytest.param("", "composite", "tta of stored outputs, sgd", id="what is made of them"),
     ],
 )
@@ -89,7 +89,7 @@ def test_views_and_their_rows_are_told_apart(rest: str, kind: str, what: str) ->
 def test_rows_of_weights_from_different_seeds_are_told_apart() -> None:
     said = _said(grid("  model.weights: [none]\n  seed: [1, 2]\n"))
     rows = [what for kind, what, _ in said if kind == "features"]
-    assert rows == ["net, seed 1", "net, seed 2"]
+    assert rows == ["net, 8 px, seed 1", "net, 8 px, seed 2"]
 
 
 def _kept(*overrides: str, text: str = BASE) -> list[Keeping]:
