@@ -40,7 +40,7 @@ class Journal:
         )
         with telling_full_disk(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._lock, self.path.open("a", encoding="utf-8") as file:
+            with self._lock, self.path.open("a", encoding="utf-8", errors="replace") as file:
                 file.write(("\n" if _is_torn(self.path) else "") + line + "\n")
                 file.flush()
                 self._flushing.note()
@@ -65,7 +65,8 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of a file in order, without lines that a crash has torn."""
     events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    # Only a line feed ends a line of JSON; text has other separators within (U+2028, U+0085).
+    for line in path.read_bytes().decode("utf-8", errors="replace").split("\n"):
         try:
             event = json.loads(line)
         except ValueError:

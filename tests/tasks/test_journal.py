@@ -62,3 +62,13 @@ def test_journal_without_its_beginning_tells_nothing(first: str, path: Path) -> 
     path.write_text(first + '\n{"event": "finished", "status": "completed"}\n')
     assert read_journal(path) == []
     assert read_events(path)[-1]["event"] == "finished"
+
+
+@pytest.mark.parametrize("text", ["a\u2028b\u2029c\u0085d\x0b\x0c\x1c\r e", "caf\udce9.png"])
+def test_any_text_stays_on_its_line(text: str, path: Path) -> None:
+    journal = Journal(path)
+    journal.write("started", description=text)
+    journal.write("finished")
+    started, finished = read_journal(path)
+    assert started["description"] == text.replace("\udce9", "?")
+    assert finished["event"] == "finished"
