@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BEST, LATEST = "best", "latest"
 _EPOCH = re.compile(r"(?P<name>.*)@epoch-(?P<epoch>[1-9]\d*)")
 _SHORTEST_KEY = 6
+_SAVED = re.compile(r".*-[0-9a-f]{8}")  # what a saved model is called, without its suffix
 _SUFFIXES = (".pth", ".json")
 
 
@@ -92,6 +93,7 @@ def link_names(
     """Let readable names beside a plan's saved models mean them.
 
     They are relative links, so that the folder can be moved; copies where the system has no links.
+    A label that reads like a saved model's own name has none: it would take that model's place.
 
     Args:
         folder: of the plan's saved models.
@@ -104,7 +106,9 @@ def link_names(
     names = {label: file_name(label) for label in models}
     count = Counter(names.values())
     wanted: dict[str, Path | None] = {
-        names[label]: path for label, path in models.items() if count[names[label]] == 1
+        names[label]: path
+        for label, path in models.items()
+        if count[names[label]] == 1 and not _SAVED.fullmatch(names[label])
     }
     for name, path in (wanted | {BEST: best, LATEST: latest}).items():
         for suffix in _SUFFIXES:

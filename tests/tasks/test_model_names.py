@@ -49,6 +49,14 @@ def _links(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in folder.iterdir() if path.is_symlink()}
 
 
+def test_a_label_never_takes_the_place_of_a_saved_model(tmp_path: Path) -> None:
+    saved = _save(tmp_path, "mlp-11111111", ".pth", ".json")
+    other = _save(tmp_path, "mlp-11111111-22222222", ".pth", ".json")
+    link_names(tmp_path, {"mlp": saved, "mlp-11111111": other}, best=other, latest=saved)
+    assert (saved.is_symlink(), saved.read_text()) == (False, "mlp-11111111")
+    assert _links(tmp_path)["best.pth"] == "mlp-11111111-22222222"
+
+
 def test_links_follow_what_is_saved(tmp_path: Path) -> None:
     old = _save(tmp_path, "mlp-11111111", ".pth", ".json")
     link_names(tmp_path, {"mlp": old}, best=old, latest=old)
