@@ -584,7 +584,7 @@ class Run:
         saved = {row["label"]: row["model_path"] for row in leaderboard if row["model_path"]}
         models = {label: Path(path) for label, path in saved.items()}
         told = cell_outcomes(read_journal(self._journal_path))
-        finished = [row for row in told.values() if row["status"] != "failed"]
+        finished = [row for row in told.values() if row["status"] == "completed"]
         latest = max(finished, key=lambda row: row["at"], default={"model_path": None})
         first = leaderboard[0]
         link_names(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from warehouse.reading import Result
 
 BEST, LATEST = "best", "latest"
+_COMPLETED = "completed"
 _EPOCH = re.compile(r"(?P<name>.*)@epoch-(?P<epoch>[1-9]\d*)")
 _SHORTEST_KEY = 6
 _SAVED = re.compile(r".*-[0-9a-f]{8}")  # what a saved model is called, without its suffix
@@ -47,8 +48,8 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
 
     Args:
         name: a saved model's file, or a link to it; `best` or `latest`, alone or behind a plan's
-            name (`demo:best`, `demo/best`); a label, alone or behind a plan's name; or the
-            beginning of a result's key.
+            name (`demo:best`, `demo/best`), which no diverged one is; a label, alone or behind a
+            plan's name; or the beginning of a result's key.
         results: to choose from, the latest first.
         best: keys of the results that are the best of their plan.
 
@@ -58,7 +59,7 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
     plan, alias = split_plan(name)
     of_plan = [each for each in results if not plan or each.plan == plan]
     if alias == LATEST:
-        found = of_plan[:1]
+        found = [each for each in of_plan if each.status == _COMPLETED][:1]
     elif alias == BEST:
         found = [each for each in of_plan if each.result_key in best][:1]
     else:
@@ -99,7 +100,7 @@ def link_names(
         folder: of the plan's saved models.
         models: by label.
         best: the plan's best; `None`: it is not saved.
-        latest: the one that was finished last; `None`: it is not saved.
+        latest: the one that was finished last and did not diverge; `None`: it is not saved.
     """
     if not folder.is_dir():
         return

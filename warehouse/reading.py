@@ -61,6 +61,7 @@ class Result:
         run_id: the run that told of it last.
         model_path: where the model is saved; None: nowhere.
         test_accuracy: in [0, 1].
+        status: completed or diverged.
     """
 
     plan: str
@@ -70,6 +71,7 @@ class Result:
     run_id: str
     model_path: str | None
     test_accuracy: float | None
+    status: str
 
 
 @dataclass(frozen=True)

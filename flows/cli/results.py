@@ -222,7 +222,9 @@ def predict(
 
     answerer, card = Answerer.open(path)
     answers = predict_photos(answerer, images)
-    drawn = _draw(answers, picture or current_home().reports / "predict" / "predictions.png")
+    name = _card_name(card, path)
+    place = picture or current_home().reports / "predict" / "predictions.png"
+    drawn = _draw(answers, place, name)
     rows = [
         {
             "image": str(answer.path),
@@ -230,6 +232,7 @@ def predict(
             "probability": answer.probability,
             "probabilities": {each.class_name: each.probability for each in answer.probabilities},
             "model": str(path),
+            "epoch": card.get("epoch"),
         }
         for answer in answers.predictions
     ]
@@ -239,8 +242,7 @@ def predict(
         tables.Column("Probability", "probability", tables.share, is_number=True),
     )
     if not as_json:
-        of = f"{card['label']}, of plan {card['plan']}" if "label" in card else str(path)
-        tables.say(f"What {of} says; it knows {_listed(answerer.classes)}:\n")
+        tables.say(f"What {name} says; it knows {_listed(answerer.classes)}:\n")
     tables.print_rows(rows, columns, as_json=as_json, empty="No photo could be read.")
     for problem in answers.problems:
         typer.echo(problem.message, err=True)
@@ -658,7 +660,15 @@ def _calibration(metrics: reading.Metrics) -> str:
     return f"{text}, {metrics.calibrated_error:.4f} at temperature {metrics.temperature:.2f}"
 
 
-def _draw(answers: PhotoAnswers, path: Path) -> Path | None:
+def _card_name(card: Mapping[str, Any], path: Path) -> str:
+    """Return what a saved model is called: label, plan and, where it is not its end, epoch."""
+    if "label" not in card:
+        return str(path)
+    epoch = f" after epoch {card['epoch']}" if "epoch" in card else ""
+    return f"{card['label']}{epoch}, of plan {card['plan']}"
+
+
+def _draw(answers: PhotoAnswers, path: Path, model: str) -> Path | None:
     if not answers.predictions:
         return None
     from foodvision.data.images import read_image
@@ -673,7 +683,7 @@ def _draw(answers: PhotoAnswers, path: Path) -> Path | None:
         )
         for answer in answers.predictions
     ]
-    return photo_predictions(photos, path)
+    return photo_predictions(photos, path, model=model)
 
 
 @contextmanager

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import torch
+
 from foodvision.data.images import read_image
-from foodvision.errors import DataError
+from foodvision.errors import DataError, ModelError
 from foodvision.evaluate.metrics import ClassProbability, top_classes
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    from torch import Tensor
 
     from foodvision.evaluate.answering import Answerer
 
@@ -66,18 +69,28 @@ def predict_photos(
             batch is filled up to its size.
 
     Raises:
-        ModelError: a model does not fit its card.
+        ModelError: a model does not fit its card, or its training diverged: it has no answers.
     """
     problems: list[PhotoProblem] = []
     predictions: list[PhotoPrediction] = []
     readable = _read_photos(paths, answerer, problems)
     while photos := list(islice(readable, batch_size)):
         logits = answerer.answer([prepared for _, prepared in photos], batch_size=batch_size)
+        _check_numbers(logits)
         ranked_photos = top_classes(logits, answerer.classes)
         for (path, _), ranked in zip(photos, ranked_photos, strict=True):
             best = ranked[0]
             predictions.append(PhotoPrediction(path, best.class_name, best.probability, ranked))
     return PhotoAnswers(tuple(predictions), tuple(problems))
+
+
+def _check_numbers(logits: Tensor) -> None:
+    if not bool(torch.isfinite(logits).all()):
+        raise ModelError(
+            "a model's answers must be finite numbers, found nan or infinite ones: its training "
+            "diverged. Name another model, or an earlier epoch; `foodvision rank` shows which "
+            "cells completed."
+        )
 
 
 def _read_photos(

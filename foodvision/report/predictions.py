@@ -104,12 +104,15 @@ def prediction_grid(
         return style.save_picture(figure, path)
 
 
-def photo_predictions(photos: Sequence[PhotoPrediction], path: Path) -> Path:
+def photo_predictions(
+    photos: Sequence[PhotoPrediction], path: Path, *, model: str | None = None
+) -> Path:
     """Draw each photo beside bars of its five most probable classes.
 
     Args:
         photos: in the order to be shown; at most 12 are drawn, and the picture says how many more.
         path: the PNG.
+        model: who says it, for the line below the title; `None`: it is not named.
 
     Returns:
         `path`.
@@ -121,12 +124,13 @@ def photo_predictions(photos: Sequence[PhotoPrediction], path: Path) -> Path:
     columns = 1 if len(shown) <= 4 else 2
     rows = -(-len(shown) // columns)
     row_height, column_width = 2.35, 6.6
+    summary = _photo_summary(photos, len(shown))
     with style.drawing():
         figure = style.new_figure(
             columns * column_width,
             rows * row_height,
             title="What the model sees",
-            subtitle=_photo_summary(photos, len(shown)),
+            subtitle=f"{model} · {summary}" if model else summary,
         )
         for position, photo in enumerate(shown):
             row, column = divmod(position, columns)

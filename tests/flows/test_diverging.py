@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from flows.cli import main
 from tests.running import digits_plan
@@ -51,6 +52,23 @@ def test_what_diverges_is_told_as_that(
         assert "diverged: all: of its members lr 1e+30 diverged\n" in out
         assert "moved: of its members lr 1e+30 diverged\n" in out
     _has_no_answers(capsys)
+    _predicts_nothing(tmp_path, capsys)
+
+
+def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """See to it that a diverged model is not the latest, and is refused however it is named."""
+    assert main(["run", "plan.yaml", "--quiet", "--set", "save=all"]) == 0
+    photo = folder / "photo.png"
+    Image.new("L", (16, 16)).save(photo)
+    models = folder / "home" / "models" / "wild"
+    (wild,) = models.glob("lr_1e[+]30-*.pth")
+    capsys.readouterr()
+    for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
+        assert main(["predict", str(photo), "--model", name]) == 0
+        assert "What lr 0.1, of plan wild says" in capsys.readouterr().out
+    for name in ("wild:lr 1e+30", "wild:lr 1e+30@epoch-1", str(wild)):
+        assert main(["predict", str(photo), "--model", name]) == 2
+        assert "its training diverged" in capsys.readouterr().err
 
 
 def _has_no_answers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,7 +128,9 @@ def test_the_most_probable_classes_come_first_and_the_rest_is_summed(
     probabilities = [(f"class {i}", 0.01) for i in range(20)]
     probabilities[7] = ("sushi", 0.6)
     probabilities[3] = ("steak", 0.22)
-    photo_predictions([PhotoPrediction(PHOTO, "a.jpg", probabilities)], folder / "photos.png")
+    photo = PhotoPrediction(PHOTO, "a.jpg", probabilities)
+    photo_predictions([photo], folder / "photos.png", model="mlp after epoch 5, of plan demo")
+    assert "mlp after epoch 5, of plan demo · " in gallery.all_text()
     bars = gallery.figure.axes[1]
     names = [label.get_text() for label in bars.get_yticklabels()]
     assert names == ["sushi", "steak", "class 0", "class 1", "class 2"]

@@ -96,10 +96,21 @@ def test_where_there_are_no_links_files_are_copied(
 def test_a_link_is_called_what_it_leads_to(tmp_path: Path) -> None:
     saved = _save(tmp_path, "mlp-11111111", ".pth", ".json")
     link_names(tmp_path, {"mlp": saved}, best=saved, latest=saved)
-    result = Result("demo", "mlp", "cell", "1" * 64, "run", str(saved), 0.9)
+    result = Result("demo", "mlp", "cell", "1" * 64, "run", str(saved), 0.9, "completed")
     assert find_result(str(tmp_path / "best.pth"), [result], best=()) is result
     assert find_result("demo/best", [result], best={"1" * 64}) is result
-    unsaved = Result("other", "mlp", "cell", "1" * 64, "run", None, 0.9)
+    unsaved = Result("other", "mlp", "cell", "1" * 64, "run", None, 0.9, "completed")
     assert find_result("mlp", [unsaved, result], best=()) is result
     with pytest.raises(WarehouseError, match="no result is called 'demo/worst'"):
         find_result("demo/worst", [result], best=())
+
+
+def test_the_latest_is_the_latest_that_did_not_diverge() -> None:
+    wild, tame = (
+        Result("demo", status, status, letter * 64, "run", None, None, status)
+        for status, letter in (("diverged", "1"), ("completed", "2"))
+    )
+    assert find_result("demo:latest", [wild, tame], best=()) is tame
+    assert find_result("demo:diverged", [wild, tame], best=()) is wild
+    with pytest.raises(WarehouseError, match="no result is called 'latest'"):
+        find_result("latest", [wild], best=())

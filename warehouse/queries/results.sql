@@ -6,7 +6,8 @@ select
     result_key,
     run_id,
     model_path,
-    test_accuracy
+    test_accuracy,
+    status
 from leaderboard
 where result_key is not null
 order by finished_at desc nulls last, plan_name, position
