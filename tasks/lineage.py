@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from foodvision.data.datasets import open_dataset
 from foodvision.data.selection import select
 from foodvision.errors import StoreError
+from foodvision.plan.graph import score_key
 from foodvision.report.graphs import Box, draw_graph
 from foodvision.store import Entry, Store
 from tasks.evaluation_rows import told_accuracy
@@ -37,7 +39,7 @@ class Node:
 
     Attributes:
         id: names it in the graph: its kind, and the beginning of its key.
-        kind: model, result, run, score, state, rows, weights, images or dataset.
+        kind: model, result, epoch, run, score, state, rows, weights, images or dataset.
         key: in full; `None` where it has none.
         title: for people, short.
         facts: JSON values.
@@ -52,7 +54,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Lineage:
-    """A graph without cycles, the model first.
+    """A graph without cycles, the model (or the epoch that was asked for) first.
 
     Attributes:
         nodes: each before what it was made of.
@@ -79,13 +81,16 @@ def trace(result: Result, home: Home, *, epoch: int | None = None) -> Lineage:
     Args:
         result: whose lineage.
         home: that it lies in.
-        epoch: follow the state after this epoch; by default the result's own.
+        epoch: follow the state after this epoch; by default, the result.
 
     Raises:
         StoreError: the run's journal, or a stage, is no longer kept; or there is no such epoch.
     """
-    builder = _Builder(_journal(result.run_id, home), Store(home.store))
-    builder.result(result, epoch)
+    builder = _Builder(result.run_id, home)
+    if epoch is None:
+        builder.result(result)
+    else:
+        builder.epoch(result, epoch)
     return Lineage(tuple(builder.nodes.values()), tuple(builder.edges))
 
 
@@ -105,22 +110,51 @@ def image_list(node: Node, home: Home) -> list[dict[str, str]]:
     ]
 
 
-def _journal(run_id: str, home: Home) -> list[dict[str, Any]]:
-    for path in journals(home.journals):
-        if path.stem.endswith(run_id):
-            return read_journal(path)
+def _journal(run_id: str, home: Home, runs: Sequence[Sequence[Event]]) -> Sequence[Event]:
+    for events in runs:
+        if events[0]["run_id"] == run_id:
+            return events
     raise StoreError(
         f"lineage is read off the journal of the run, and {home.journals} has none of {run_id}. "
         "Run the plan again: it writes one, and computes nothing that is kept."
     )
 
 
+def _trainer(entry: Entry, runs: Sequence[Sequence[Event]]) -> Event | None:
+    """Return the beginning of the run that trained a span; `None`: its journal is not kept.
+
+    A journal names the spans that were asked for; a piece of one was written while it went on.
+    """
+    told = {
+        event["key"]: events[0]
+        for events in runs
+        for event in events
+        if event["event"] == "stage" and event["kind"] == "train" and _is_done(event)
+    }
+    written = _time(entry.manifest["written_at"])
+    going_on = [e[0] for e in runs if _time(e[0]["at"]) <= written <= _time(e[-1]["at"])]
+    found: str = entry.notes["states"][-1]
+    return told.get(found) or (going_on[0] if len(going_on) == 1 else None)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _is_done(event: Event) -> bool:
+    """Say whether the run did a stage itself: no other run that it waited for, and no error."""
+    return event["error"] is None and not event["is_hit"] and not event.get("is_found")
+
+
 class _Builder:
     """Collects nodes, each once, and edges between them."""
 
-    def __init__(self, events: Sequence[Event], store: Store) -> None:
-        self._store = store
+    def __init__(self, run_id: str, home: Home) -> None:
+        runs = [events for path in journals(home.journals) if (events := read_journal(path))]
+        events = _journal(run_id, home, runs)
+        self._store = Store(home.store)
         self._started = events[0]
+        self._runs = runs
         compiled = latest(events, "compiled") or {}
         self._cells = {cell["cell_id"]: cell for cell in self._started["plan_cells"]}
         self._compiled = {cell["cell_id"]: cell for cell in compiled.get("cells", ())}
@@ -129,7 +163,7 @@ class _Builder:
         self.nodes: dict[str, Node] = {}
         self.edges: dict[tuple[str, str], None] = {}
 
-    def result(self, result: Result, epoch: int | None) -> None:
+    def result(self, result: Result) -> None:
         """Add a result, its model's file, and all that it was made of."""
         scored = "" if result.test_accuracy is None else f", test {result.test_accuracy:.4f}"
         if result.model_path:
@@ -138,37 +172,74 @@ class _Builder:
         made = self._add("result", result.result_key, f"{result.label}{scored}", plan=result.plan)
         if result.model_path:
             self.edges["model", made] = None
-        self._run(made)
         if result.cell_id not in self._composites:
-            self._cell(made, result.cell_id, epoch)
+            self._cell(made, result.cell_id)
             return
         for voice in self._composites[result.cell_id]["voices"]:
             member = self._compiled[voice]["result_key"]
             self.edges[made, self._add("result", member, self._cells[voice]["label"])] = None
-            self._cell(f"result {member[:_SHORT]}", voice, None)
+            self._cell(f"result {member[:_SHORT]}", voice)
 
-    def _run(self, made: str) -> None:
-        started = self._started
+    def epoch(self, result: Result, epoch: int) -> None:
+        """Add the state after an epoch, its scores where they are kept, and what it is made of."""
+        if result.cell_id in self._composites:
+            raise StoreError(
+                f"an epoch is one of a trained cell, and {result.label} is made of several. Ask "
+                "for an epoch of one of its members."
+            )
+        plan = self._compiled[result.cell_id]
+        state = self._state_after(plan["final"], epoch)
+        scores = {
+            part: scored
+            for part, score in plan["scores"].items()
+            if (scored := self._score_of(state, epoch, score["on"]))
+        }
+        told = ", ".join(f"{part} {_told(row)}" for part, (_, row) in scores.items())
+        title = f"{result.label} after epoch {epoch}, {told or 'not scored'}"
+        made = self._add("epoch", state, title, plan=result.plan, epoch=epoch)
+        images = self._train_images(self._cells[result.cell_id]["settings"])
+        for part, (entry, row) in scores.items():
+            scored = self._score(part, plan["scores"][part], entry, row)
+            self.edges[made, scored] = None
+            self.edges[scored, self._states(state, images)] = None
+        if not scores:
+            self.edges[made, self._states(state, images)] = None
+
+    def _score_of(self, state: str, epoch: int, images: str) -> tuple[Entry, Event] | None:
+        """Return the score of a state where it is kept: its own, or its row in that of its span."""
+        span = self._store.get("train", state).notes["states"][-1]
+        for held in dict.fromkeys((state, span)):
+            key = score_key(held, images)
+            if not self._store.has("score", key):
+                continue
+            entry = self._store.get("score", key)
+            if rows := [row for row in entry.notes["rows"] if row["epoch"] == epoch]:
+                return entry, rows[0]
+        return None
+
+    def _run(self, made: str, span: Entry) -> None:
+        """Add the run that trained a span; the one that told of it where its journal is gone."""
+        started = _trainer(span, self._runs)
+        lost = "" if started else ", which told of it: the one that trained it is not kept"
+        started = started or self._started
         git = started["environment"].get("git")
         commit = f", commit {git['commit'][:_SHORT]}" if git else ""
         changed = " with changes" if git and git["is_dirty"] else ""
         run = self._add(
             "run",
             started["run_id"],
-            f"{started['at'][:16]}, plan {started['plan_name']}{commit}{changed}",
+            f"{started['at'][:16]}, plan {started['plan_name']}{commit}{changed}{lost}",
             plan_id=started["plan_id"],
             environment=started["environment"],
         )
         self.edges[made, run] = None
 
-    def _cell(self, made: str, cell_id: str, epoch: int | None) -> None:
+    def _cell(self, made: str, cell_id: str) -> None:
         plan = self._compiled[cell_id]
         images = self._train_images(self._cells[cell_id]["settings"])
-        if epoch is not None:
-            self.edges[made, self._states(self._state_after(plan["final"], epoch), images)] = None
-            return
         for part, score in plan["scores"].items():
-            scored = self._score(part, score)
+            entry = self._store.get("score", score["key"])
+            scored = self._score(part, score, entry, entry.notes["rows"][-1])
             self.edges[made, scored] = None
             self.edges[scored, self._states(plan["final"], images)] = None
 
@@ -185,13 +256,9 @@ class _Builder:
             f"{self._store.get('train', key).notes['last_epoch']}."
         )
 
-    def _score(self, part: str, score: Event) -> str:
-        entry = self._store.get("score", score["key"])
-        last = entry.notes["rows"][-1]
-        accuracy = told_accuracy(last["loss"], last["accuracy"])
-        told = f"accuracy {accuracy:.4f}" if accuracy is not None else "no answers"
-        title = f"{part} {told} on {last['images']:,} images"
-        scored = self._add("score", score["key"], title, part=part, **_about(entry))
+    def _score(self, part: str, score: Event, entry: Entry, row: Event) -> str:
+        title = f"{part} {_told(row)} on {row['images']:,} images"
+        scored = self._add("score", entry.key, title, part=part, **_about(entry))
         self.edges[scored, self._images(score["on"], score)] = None
         return scored
 
@@ -203,6 +270,7 @@ class _Builder:
         first = notes["first_epoch"]
         title = f"epoch {last}" if first == last else f"epochs {first} to {last}"
         state = self._add("state", key, title, seed=entry.inputs["phase"]["seed"], **_about(entry))
+        self._run(state, entry)
         phase = entry.inputs["phase"]
         if notes["parent"]:
             self.edges[state, self._states(notes["parent"], images)] = None
@@ -256,6 +324,12 @@ class _Builder:
         node = Node(f"{kind} {key[:_SHORT]}", kind, key, title, facts)
         self.nodes.setdefault(node.id, node)
         return node.id
+
+
+def _told(row: Event) -> str:
+    """Return an accuracy in words."""
+    accuracy = told_accuracy(row["loss"], row["accuracy"])
+    return f"accuracy {accuracy:.4f}" if accuracy is not None else "has no answers"
 
 
 def _about(entry: Entry) -> dict[str, Any]:

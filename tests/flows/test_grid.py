@@ -552,6 +552,24 @@ def test_lineage_leads_from_the_best_model_to_its_images(
     assert listed == sorted((row["path"], row["image_sha256"]) for row in found)
 
 
+def test_lineage_names_the_run_that_trained(
+    first: tuple[Home, RunOutcome], photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, outcome = first
+    again = run_plan(plan_text(photos, GRID), home)
+    assert again.counted.epochs == 0
+    for _ in range(2):
+        assert main(["lineage", "small:best", "--json", "--home", str(home.root)]) == 0
+        nodes = json.loads(capsys.readouterr().out)["nodes"]
+        (run,) = (node for node in nodes if node["kind"] == "run")
+        if "told of it" not in run["title"]:
+            assert run["key"] == outcome.run_id
+            (journal,) = (each for each in journals(home.journals) if run["key"] in each.name)
+            gone = journal.rename(journal.with_suffix(".gone"))
+    gone.rename(journal)
+    assert run["key"] == again.run_id
+
+
 def test_names_among_the_saved_models_mean_them(
     first: tuple[Home, RunOutcome], capsys: pytest.CaptureFixture[str], photos: Path
 ) -> None:
@@ -585,10 +603,16 @@ def test_names_among_the_saved_models_mean_them(
     assert card["epoch"] == 1
     assert card["sha256"] == first_card["sha256"]
     assert card["metrics"] == first_card["metrics"]
+    assert main(["predict", photo, "--model", f"{two_epochs}@epoch-1", *where]) == 0
+    assert "What mlp · 2 epochs after epoch 1, of plan small says" in capsys.readouterr().out
     assert main(["predict", photo, "--model", f"{two_epochs}@epoch-3", *where]) == 2
     assert "there is one of epoch 1, 2, not of 3" in capsys.readouterr().err
     assert main(["lineage", f"{two_epochs}@epoch-1", *where]) == 0
-    assert "epoch 1" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    score = f"test accuracy {first_card['metrics']['test_accuracy']:.4f}"
+    assert f": mlp · 2 epochs after epoch 1, {score}\n" in text.splitlines(keepends=True)[0]
+    assert "result" not in text
+    assert ".pth" not in text
 
 
 def test_lineage_of_an_epoch_and_as_pictures(
@@ -600,6 +624,8 @@ def test_lineage_of_an_epoch_and_as_pictures(
     graph = json.loads(capsys.readouterr().out)
     states = [node["title"] for node in graph["nodes"] if node["kind"] == "state"]
     assert states == ["epoch 1"]
+    assert graph["nodes"][0]["kind"] == "epoch"
+    assert not {"model", "result"} & {node["kind"] for node in graph["nodes"]}
     assert main(["lineage", "mlp · 2 epochs", "--format", "mermaid", *where]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "flowchart TD"
