@@ -150,7 +150,7 @@ class _Builder:
     """Collects nodes, each once, and edges between them."""
 
     def __init__(self, run_id: str, home: Home) -> None:
-        runs = [events for path in journals(home.journals) if (events := read_journal(path))]
+        runs = [found for path in journals(home.journals) if (found := read_journal(path))]
         events = _journal(run_id, home, runs)
         self._store = Store(home.store)
         self._started = events[0]
@@ -190,9 +190,9 @@ class _Builder:
         plan = self._compiled[result.cell_id]
         state = self._state_after(plan["final"], epoch)
         scores = {
-            part: scored
+            part: found
             for part, score in plan["scores"].items()
-            if (scored := self._score_of(state, epoch, score["on"]))
+            if (found := self._score_of(state, epoch, score["on"]))
         }
         told = ", ".join(f"{part} {_told(row)}" for part, (_, row) in scores.items())
         title = f"{result.label} after epoch {epoch}, {told or 'not scored'}"
