@@ -50,10 +50,12 @@ class FoundLogs:
     """The logs about a plan, or a cell of it.
 
     Attributes:
+        plan: its name.
         run: of the plan's latest run; `None`: none is kept.
         stages: of stages, in the order in which they ended.
     """
 
+    plan: str
     run: Path | None
     stages: Sequence[StageLog]
 
@@ -82,6 +84,7 @@ def find_logs(plan: Plan, home: Home, *, cell: str | None = None) -> FoundLogs:
                 found[stage] = event
     run = own[-1][0].get("log") if own else None
     return FoundLogs(
+        plan=plan.name,
         run=home.root / run if run else None,
         stages=[_stage_log(event, home) for event in found.values()],
     )

@@ -12,7 +12,7 @@ from foodvision.errors import WarehouseError
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.load import load_plan
 from warehouse.ranking import rank
-from warehouse.reading import latest_plan, other_settings
+from warehouse.reading import latest_plan, other_settings, runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,16 +20,24 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
+    from warehouse.reading import Run
+
+_DEAD = ("failed", "cancelled", "crashed")
 
 
-def ran_plan(home: Home, name: str | None = None) -> Plan | None:
+def ran_plan(home: Home, name: str | None = None, *, with_results: bool = True) -> Plan | None:
     """Return the plan that ran last, or ran last under that name, as it was then.
+
+    Args:
+        home: that it ran in.
+        name: of the plan; `None`: whichever ran last.
+        with_results: of the runs that anything completed in; else of all, also of those that died.
 
     Raises:
         WarehouseError: nothing has run yet, or the warehouse cannot be read.
     """
     try:
-        found = latest_plan(home.warehouse, plan_name=name)
+        found = latest_plan(home.warehouse, plan_name=name, with_results=with_results)
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     if found is None:
@@ -44,7 +52,9 @@ def told_status(row: Mapping[str, Any]) -> str:
 
 
 def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
-    """Say where results of a plan are that has none as it stands: it ran with other settings.
+    """Say where results of a plan are that has none as it stands, or why it has none at all.
+
+    It ran with other settings, or its last run died.
 
     Returns:
         A sentence with a blank before it; empty where there are none.
@@ -52,18 +62,28 @@ def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
     rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
     try:
         found = other_settings(home.warehouse, plan.name, [row.cell_id for row in rows])
+        last = next(iter(runs(home.warehouse, plan_name=plan.name)), None)
     except warehouse.MissingWarehouseError:
         return ""
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
     if not found:
-        return ""
+        return _why_none(last)
     latest = found[0]
     words = f" {plan.name} has {latest.cells:,} results of {latest.started_at:%Y-%m-%d}, with"
     flags = [f"--set {shlex.quote(each)}" for each in json.loads(latest.set_json or "[]")]
     if not flags:
         return f"{words} the settings that it had then: name it by its name, {plan.name}."
     return f"{words} {' '.join(flags)}: add the same here."
+
+
+def _why_none(last: Run | None) -> str:
+    if last is None or last.status not in _DEAD:
+        return ""
+    return (
+        f" The last run of {last.plan_name} ({last.started_at:%Y-%m-%d %H:%M} UTC) is "
+        f"{last.status}: `foodvision logs {shlex.quote(last.plan_name)}` says why."
+    )
 
 
 def rank_cells(plan: Plan, cells: Sequence[Cell], home: Home) -> list[dict[str, Any]]:

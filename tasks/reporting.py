@@ -73,8 +73,11 @@ class Reporter:
         if not leaderboard:
             raise WarehouseError(
                 f"A report shows what runs found, and no cell of the plan {self.plan.name} has run "
-                "here yet. Run it: `foodvision run PLAN`."
-                + other_results(self.plan, expand(self.plan), self.home)
+                "here yet."
+                + (
+                    other_results(self.plan, expand(self.plan), self.home)
+                    or " Run it: `foodvision run PLAN`."
+                )
             )
         from tasks.report_contents import Gatherer
 

@@ -467,14 +467,18 @@ def alerts(path: Path, plan_name: str) -> list[Alert]:
     return _read(path, "alerts", Alert, {"plan_name": plan_name})
 
 
-def latest_plan(path: Path, *, plan_name: str | None = None) -> tuple[str, str | None] | None:
+def latest_plan(
+    path: Path, *, plan_name: str | None = None, with_results: bool = True
+) -> tuple[str, str | None] | None:
     """Return the plan that ran last: its canonical JSON, and the file that it came from.
 
     Args:
         path: the warehouse.
         plan_name: only this plan; None: whichever ran last.
+        with_results: of the runs that anything completed in; else of all, also of those that died.
     """
-    found = query(path, statements.query_text("latest_plan"), {"plan_name": plan_name}).to_pylist()
+    params = {"plan_name": plan_name, "with_results": with_results}
+    found = query(path, statements.query_text("latest_plan"), params).to_pylist()
     return (found[0]["plan_json"], found[0]["source_path"]) if found else None
 
 

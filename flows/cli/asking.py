@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
             "  0.9711751662971175\n"
             "  $ foodvision sql -f axes\n"
             "  Which axis mattered most?\n"
-            "\n"
+            "\n\b\n"
             "  plan  axis       spread  best  best_accuracy  worst     …\n"
             "  demo  model      0.0953  mlp          0.9579  tiny_vgg  …\n"
             "  $ foodvision sql -f axes -o axes.csv\n"

@@ -52,8 +52,9 @@ def compare(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Say what changed in plan, data, environment and results, and whether it is more than noise.
+    """Say what changed, and whether it is more than noise.
 
+    In plan, data, environment and results.
     A day (2026-03-01) means the last run until it ended, of the other side's plan.
     """
     from tasks.comparing import compare as compare_sides

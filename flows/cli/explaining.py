@@ -57,7 +57,7 @@ def explain(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would do, what it keeps and why not more, and what it would cost."""
+    """Say what a run would do and cost, what it keeps, why not more."""
     from tasks.explaining import explain_plan, explain_rates
     from tasks.plans import open_plan
 

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
             "  $ foodvision logs demo 'mlp · adam · 5 epochs'\n"
             "  Stage                                 Status  Seconds  Log\n"
             "  train mlp · digits · epochs 1–5       done        0.2  …/train-4f0a91c2….log\n"
-            "\n"
+            "\n\b\n"
             "  --- .foodvision/logs/20261121T140512-0c51…/train-4f0a91c2….log\n"
             "  2026-11-21T14:05:13Z train mlp · digits · epochs 1–5: begins on cpu\n"
             "  2026-11-21T14:05:13Z epoch 1: train loss 1.3021, accuracy 0.6125"
@@ -45,14 +45,14 @@ def logs(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Print what was logged while the stages of a plan ran, and why some failed.
+    """Print what the stages of a plan logged, and why some failed.
 
     A stage's log is that of the run which made it, or tried to: it may be another plan's.
     """
     from tasks.finding_logs import find_logs
 
     place = current_home()
-    found = find_logs(find_plan(plan, ()), place, cell=cell)
+    found = find_logs(find_plan(plan, (), with_results=False), place, cell=cell)
     shown = [log for log in found.stages if log.error is not None or not failed]
     rows: list[dict[str, Any]] = [
         {
@@ -74,6 +74,9 @@ def logs(
         tables.Column("Status", "status"),
         tables.Column("Seconds", "seconds", tables.seconds, is_number=True),
     )
+    if failed and not rows:
+        tables.say(f"No stage of {found.plan} failed when it was last tried.")
+        return
     tables.print_rows(rows, columns, as_json=False, empty="No stage has a log here.")
     told = [log.path for log in shown if cell is not None or log.error is not None]
     if cell is None and found.run is not None:

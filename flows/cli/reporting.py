@@ -37,7 +37,7 @@ def report(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Write what a plan found as one HTML file that needs no network; also while it runs."""
+    """Write what a plan found as one HTML file. It needs no network; also while it runs."""
     from foodvision.store import Store
     from tasks.reporting import Reporter
 

@@ -117,8 +117,9 @@ def rank(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Print the leaderboard, best first; of one plan, say which cells tie with the best.
+    """Print the leaderboard, best first.
 
+    Of one plan, say which cells tie with the best.
     While a plan runs, these are the cells that have finished so far.
     """
     rows, by = _ranked(plan, overrides or ())
@@ -150,7 +151,7 @@ def best(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Show the winner: how good and how sure, its classes and mistakes, its file, its pictures."""
+    """Show the winner, how good and how sure. Its classes, mistakes, file and pictures."""
     from foodvision.store import Store
     from tasks.gallery import Gallery
 
@@ -409,17 +410,25 @@ def _ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]
         return rank_warehouse(current_home().warehouse), "test.accuracy"
 
 
-def find_plan(plan: str | None, overrides: Sequence[str]) -> Plan:
-    """Return a plan: of a file, or as it ran last under a name; None: the one that ran last."""
+def find_plan(plan: str | None, overrides: Sequence[str], *, with_results: bool = True) -> Plan:
+    """Return a plan: of a file, or as it ran last under a name; None: the one that ran last.
+
+    Runs that anything completed in come first; without `with_results`, a run is a run. A name is
+    known also where every run of it died.
+    """
     if plan is not None and (Path(plan).exists() or _is_path(plan)):
         from tasks.plans import open_plan
 
         return open_plan(Path(plan), overrides)
     from tasks.ranking import ran_plan
 
-    found = ran_plan(current_home(), plan)
+    found = ran_plan(current_home(), plan, with_results=with_results)
+    if found is None and plan is not None:
+        found = ran_plan(current_home(), plan, with_results=False)
     if found is not None:
         return found
+    if plan is None and not with_results:
+        raise WarehouseError("Nothing has run yet. Run a plan: `foodvision run PLAN`.")
     if plan is None:
         raise WarehouseError("No cell has completed yet. Run a plan: `foodvision run PLAN`.")
     raise PlanError(
@@ -455,8 +464,8 @@ def _winner(plan: Plan, leaderboard: Sequence[Row]) -> Row:
     found = [row for row in leaderboard if row["rank"] is not None]
     if not found:
         raise WarehouseError(
-            "The best model is the first of the ranked ones, and no cell has completed yet. "
-            f"Run a plan: `foodvision run PLAN`.{_other_results(plan)}"
+            f"The best model is the first of the ranked ones, and no cell of {plan.name} has "
+            f"completed yet.{_other_results(plan) or ' Run it: `foodvision run PLAN`.'}"
         )
     return found[0]
 

@@ -32,7 +32,7 @@ def show(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Draw the data sets of a plan, and what it makes of their images; fetches what is missing."""
+    """Draw the data sets of a plan, and its images. Fetches what is missing."""
     from flows.display import watching
     from tasks.plans import open_plan
     from tasks.showing import show_plan

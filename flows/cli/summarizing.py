@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
             "\b\nExample:\n"
             "  $ foodvision summary plans/effnet.yaml\n"
             "  effnet: 2 models in 8 cells\n"
-            "\n"
+            "\n\b\n"
             "  1  efficientnet_b0 · freeze backbone, 3 × 224 × 224\n"
             "  Block       Output          Trainable     Frozen  Mult-adds\n"
             "  features.0  32 × 112 × 112          –        928     10.8 M\n"

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
             "        ├─ images 5d0e2c7f91ab: test images\n"
             "        │  └─ dataset a23b244b30d1: digits, from sklearn:digits\n"
             "        └─ state 77a0c1f6be21: epochs 6 to 10\n"
-            "           ├─ run 0c51d9b2-7d1: 2026-11-21T14:05, plan demo, commit 62ec8e3f1c2d\n"
+            "           ├─ run 0c51d9b2-7d1: 2026-11-21T14:05, plan demo\n"
             "           └─ …\n"
             "  $ foodvision lineage demo:best --svg lineage.svg\n"
             "  picture: lineage.svg"
@@ -69,7 +69,7 @@ def lineage(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Say where a model comes from: scores, states, rows, weights, data, down to the images."""
+    """Say where a model comes from. Scores, states, rows, weights, down to the images."""
     from tasks.lineage import dot, image_list, mermaid, trace, tree_lines
 
     place = current_home()

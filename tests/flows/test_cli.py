@@ -73,6 +73,22 @@ def test_help_ends_with_an_example_and_its_output(
     assert example[0].startswith(f"    $ foodvision {' '.join(command)}")
     assert len(example) > 1
     assert all(len(line) <= 80 for line in lines)
+    written = _find(command).epilog.replace("\b", "").split("Example:\n")[1].splitlines()
+    assert [line.strip() for line in example if line] == [line.strip() for line in written if line]
+
+
+def _find(path: tuple[str, ...]) -> Any:
+    found: Any = get_command(app)
+    for name in path:
+        found = found.commands[name]
+    return found
+
+
+def test_the_list_of_commands_is_of_whole_sentences(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    commands = capsys.readouterr().out.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    assert [line for line in commands if not line.endswith(".")] == []
+    assert [line for line in commands if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ import pytest
 from PIL import Image
 
 from flows.cli import main
+from foodvision.home import Home
+from tasks.journal import journals, read_journal
+from tasks.loading import rebuild
 from tests.running import digits_plan
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def test_what_diverges_is_told_as_that(
         assert "moved: of its members lr 1e+30 diverged\n" in out
     _has_no_answers(capsys)
     _predicts_nothing(tmp_path, capsys)
+    _is_known_by_name_where_all_runs_died(Home(tmp_path / "home"), capsys)
 
 
 def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +65,7 @@ def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photo = folder / "photo.png"
     Image.new("L", (16, 16)).save(photo)
     models = folder / "home" / "models" / "wild"
-    (wild,) = models.glob("lr_1e[+]30-*.pth")
+    (wild,) = models.glob("lr-1e*30-*.pth")
     capsys.readouterr()
     for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
         assert main(["predict", str(photo), "--model", name]) == 0
@@ -90,3 +94,33 @@ def _has_no_answers(capsys: pytest.CaptureFixture[str]) -> None:
     counts = "count(*) as epochs, count(test_accuracy) + count(train_accuracy) as shares"
     assert main(["sql", f"select {counts} from epochs where result_key in ({keys})"]) == 0
     assert capsys.readouterr().out.split() == ["epochs", "shares", "1", "0"]
+
+
+def _is_known_by_name_where_all_runs_died(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """See to it that a plan whose only run died early is found by its name, and by `logs`."""
+    *_, path = journals(home.journals)
+    begun, *_, ended = read_journal(path)
+    own = {"at": "2099-01-01T00:00:00+00:00", "run_id": "dead", "plan_id": "d" * 64}
+    own |= {"log": "logs/dead.log", "plan_name": "doomed"}
+    other = begun["plan_json"].replace('"batch_size": 64', '"batch_size": 32')
+    own["plan_json"] = other.replace('"wild"', '"doomed"')
+    dead = [begun | own, ended | {"status": "crashed", "at": own["at"]}]
+    lines = "".join(f"{json.dumps(event)}\n" for event in dead)
+    (home.journals / "20990101T000000-dead.jsonl").write_text(lines, encoding="utf-8")
+    (home.root / own["log"]).write_text("the last word")
+    rebuild(home)
+    capsys.readouterr()
+    for asked in ([], ["doomed"]):
+        assert main(["logs", *asked]) == 0
+        assert "the last word" in capsys.readouterr().out
+    last = "The last run of doomed (2099-01-01 00:00 UTC)"
+    why = f"{last} is crashed: `foodvision logs doomed` says why."
+    assert main(["rank", "doomed"]) == 0
+    assert why in " ".join(capsys.readouterr().out.split())
+    for command in ("best", "report"):
+        assert main([command, "doomed"]) == 2
+        assert why in capsys.readouterr().err
+        assert main([command]) == 0  # of the plan that has results
+        capsys.readouterr()
+    assert main(["logs", "doomed", "--failed"]) == 0
+    assert capsys.readouterr().out == "No stage of doomed failed when it was last tried.\n"
