@@ -261,20 +261,30 @@ class AlertBook:
         with self._writing() as write:
             alive = set(living()) - {run_id}
             taken = [
-                each.alert
+                each
                 for each in self.read().values()
                 if each.status == "pending"
                 and each.teller not in alive
                 and reaches(each.alert.channel)
             ]
-            for alert in taken:
-                write("taken", alert_id=alert.alert_id, run_id=run_id)
-        return taken
+            for each in taken:
+                write("taken", alert_id=each.alert.alert_id, run_id=run_id)
+        # One that its receiver cannot bear comes after the others, which it would silence.
+        return [each.alert for each in sorted(taken, key=lambda kept: kept.tries)]
 
-    def note_told(self, alert_id: str, error: str | None) -> None:
-        """Write down what became of telling an alert; `error`: why it could not be told."""
+    def note_told(self, alert_id: str, error: str | None) -> bool:
+        """Write down what became of telling an alert.
+
+        Args:
+            alert_id: of the alert.
+            error: why it could not be told; `None`: it was.
+
+        Returns:
+            Whether that was the last try.
+        """
         with self._writing() as write:
             write("told", alert_id=alert_id, error=error)
+        return error is not None and self.read()[alert_id].status == "given up"
 
     @contextmanager
     def _writing(self) -> Iterator[Callable[..., None]]:

@@ -50,6 +50,14 @@ class _NoAnswerError(_NotToldError):
     """Who is to be told does not answer, or not now: trying again may help."""
 
 
+class _RefusedError(_NotToldError):
+    """Who is to be told answers, and wants none of this alert; of others it may."""
+
+
+class _UnknownAddressError(_NotToldError):
+    """Nobody was asked, because it is not known who."""
+
+
 class Channels:
     """Who can be told by a run: those whom its plan names, and those whom anyone can reach."""
 
@@ -90,7 +98,8 @@ class Teller:
         self._home = home
         self._waiting: queue.SimpleQueue[Alert | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._silent: dict[str, str] = {}
+        self._silent: set[str] = set()
+        self._warned: set[tuple[str, str]] = set()
         self._told_at = time.monotonic()
 
     def tell(self, alerts: Iterable[Alert]) -> None:
@@ -126,34 +135,55 @@ class Teller:
             self._thread.start()
 
     def _work(self) -> None:
-        import httpx
-
-        with httpx.Client(timeout=ANSWER_SECONDS) as client:
+        with _Poster() as poster:
             while (alert := self._waiting.get()) is not None:
-                error = self._silent.get(alert.channel) or self._try(alert, client)
-                self._book.note_told(alert.alert_id, error)
+                if alert.channel not in self._silent:  # else all that follow would wait as long
+                    self._try(alert, poster)
                 self._told_at = time.monotonic()
 
-    def _try(self, alert: Alert, client: httpx.Client) -> str | None:
-        """Tell an alert; return why it cannot be told, if it cannot."""
-        target = self._channels.find(alert.channel)
+    def _try(self, alert: Alert, poster: _Poster) -> None:
+        """Tell an alert, and note what became of it; whatever goes wrong is its channel's alone."""
         try:
-            if isinstance(target, WebhookTarget):
-                report = report_path(self._home, alert.plan_name).absolute().as_uri()
-                post(client, target.webhook, payload(alert, report=report), key=alert.alert_id)
-            elif isinstance(target, BlockTarget):
-                notify(target.block, alert)
-        except _NotToldError as error:
-            self._silent[alert.channel] = str(error)  # the others would wait as long
-            logger.warning(
-                "%s: an alert could not be delivered, because %s. It is kept, and the next run "
-                "tries again: %s",
-                alert.channel,
-                error,
-                alert.message,
-            )
-            return str(error)
-        return None
+            self._ask(alert, poster)
+        except _UnknownAddressError as error:
+            self._silent.add(alert.channel)
+            self._warn(alert, str(error), "It is kept, and the next run tries again")
+        except Exception as error:
+            known = isinstance(error, _NotToldError)
+            reason = str(error) if known else f"it cannot be asked ({type(error).__name__})"
+            if not isinstance(error, _RefusedError):
+                self._silent.add(alert.channel)
+            is_given_up = self._book.note_told(alert.alert_id, reason)
+            after = "It is kept, and the next run tries again"
+            self._warn(alert, reason, "It is given up after the last try" if is_given_up else after)
+        else:
+            self._book.note_told(alert.alert_id, None)
+
+    def _ask(self, alert: Alert, poster: _Poster) -> None:
+        """Tell an alert.
+
+        Raises:
+            Exception: it could not be told, whyever; FoodVision's own give no address away.
+        """
+        target = self._channels.find(alert.channel)
+        if isinstance(target, WebhookTarget):
+            report = report_path(self._home, alert.plan_name).absolute().as_uri()
+            poster.post(target.webhook, payload(alert, report=report), key=alert.alert_id)
+        elif isinstance(target, BlockTarget):
+            notify(target.block, alert)
+
+    def _warn(self, alert: Alert, reason: str, after: str) -> None:
+        """Say once of each channel that it got an alert not, and what becomes of it."""
+        if (alert.channel, after) in self._warned:
+            return
+        self._warned.add((alert.channel, after))
+        logger.warning(
+            "%s: an alert could not be delivered, because %s. %s: %s",
+            alert.channel,
+            reason,
+            after,
+            alert.message,
+        )
 
 
 def payload(alert: Alert, *, report: str) -> dict[str, Any]:
@@ -174,25 +204,53 @@ def payload(alert: Alert, *, report: str) -> dict[str, Any]:
     }
 
 
-def post(client: httpx.Client, address: str, content: dict[str, Any], *, key: str) -> None:
-    """Send JSON to an address, at most a few times.
+class _Poster:
+    """Sends JSON to addresses over connections that it keeps open.
 
-    Args:
-        client: sends it.
-        address: may contain `${VARIABLE}`.
-        content: JSON values.
-        key: tells a receiver that it got the same alert before (header `Idempotency-Key`).
-
-    Raises:
-        FoodVisionError: it could not be sent, or was refused; the address is not told.
+    Time is limited by a loop of asyncio: a limit of a socket begins anew with every byte.
     """
-    trying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(_TRIES) | tenacity.stop_after_delay(ANSWER_SECONDS),
-        wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
-        retry=tenacity.retry_if_exception_type(_NoAnswerError),
-        reraise=True,
-    )
-    trying(_post_once, client, _resolved(address), content, key)
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._client: httpx.AsyncClient | None = None
+
+    def __enter__(self) -> _Poster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client:
+            self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def post(self, address: str, content: dict[str, Any], *, key: str) -> None:
+        """Send JSON to an address, at most a few times, and in `ANSWER_SECONDS` in all.
+
+        Args:
+            address: may be a `${VARIABLE}`.
+            content: JSON values.
+            key: tells a receiver that it got the same alert before (header `Idempotency-Key`).
+
+        Raises:
+            Exception: it could not be sent, or was refused; FoodVision's own give no address away.
+        """
+        self._runner.run(self._post(_resolved(address), content, key))
+
+    async def _post(self, address: str, content: dict[str, Any], key: str) -> None:
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=None)
+        trying = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(_TRIES),
+            wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
+            retry=tenacity.retry_if_exception_type(_NoAnswerError),
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await trying(_post_once, self._client, address, content, key)
+        except TimeoutError as error:
+            raise _NoAnswerError(f"it does not answer within {ANSWER_SECONDS:g} s") from error
 
 
 def _resolved(address: str) -> str:
@@ -204,14 +262,18 @@ def _resolved(address: str) -> str:
     try:
         return expand_variables(address)
     except DataError as error:
-        raise _NotToldError(f"a variable of {address} is not set") from error
+        raise _UnknownAddressError(f"a variable of {address} is not set") from error
 
 
-def _post_once(client: httpx.Client, address: str, content: dict[str, Any], key: str) -> None:
+async def _post_once(
+    client: httpx.AsyncClient, address: str, content: dict[str, Any], key: str
+) -> None:
     import httpx
 
+    sending = client.stream("POST", address, json=content, headers={"Idempotency-Key": key})
     try:
-        answer = client.post(address, json=content, headers={"Idempotency-Key": key})
+        async with sending as answer:  # what it says besides its status is not waited for
+            pass
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
         raise _NotToldError("its address is none: it must begin with https://") from error
     except httpx.HTTPError as error:
@@ -219,7 +281,7 @@ def _post_once(client: httpx.Client, address: str, content: dict[str, Any], key:
     if answer.is_success:
         return
     may_heal = answer.is_server_error or answer.status_code in _MAY_HEAL
-    problem = _NoAnswerError if may_heal else _NotToldError
+    problem = _NoAnswerError if may_heal else _RefusedError
     raise problem(f"it answers {answer.status_code} {answer.reason_phrase}")
 
 

@@ -17,7 +17,7 @@ from foodvision.plan.load import load_plan
 from tasks import alerts, notifying
 from tasks.alerts import AlertBook, Finding, find_alerts
 from tasks.notifying import Channels, Teller
-from tests.receiving import SECRET, Receiver, receiving
+from tests.receiving import SECRET, Receiver, dripping, receiving
 from tests.running import plan_text
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_who_does_not_answer_is_asked_once_and_again_by_the_next_run(
     tell(home, plan, raised(book, plan))
     assert receiver.refused == 3  # tries of the first; the second does not wait as long
     found = [(each.status, each.tries, each.error) for each in book.read().values()]
-    assert found == [("pending", 1, "it answers 500 Internal Server Error")] * 2
+    assert found == [("pending", 1, "it answers 500 Internal Server Error"), ("pending", 0, None)]
     assert "It is kept, and the next run tries again: small: one finished" in caplog.text
     assert receiver.address not in caplog.text
 
@@ -180,8 +180,11 @@ def test_who_does_not_answer_is_asked_once_and_again_by_the_next_run(
     assert left(book, plan, "second", ["first", "second"]) == []  # the first goes on
     other = plan_of(tmp_path)  # whatever plan it is
     tell(home, other, left(book, other, "second", ["second"]))
-    assert receiver.cells() == [("finished", "one"), ("finished", "two")]
-    assert {(each.status, each.tries) for each in book.read().values()} == {("delivered", 2)}
+    assert [each["cell"] for each in receiver.got] == ["two", "one"]  # the one not tried is first
+    assert [(each.status, each.tries) for each in book.read().values()] == [
+        ("delivered", 2),
+        ("delivered", 1),
+    ]
     assert left(book, plan, "third") == []
 
 
@@ -211,9 +214,9 @@ def test_addresses_are_told_by_their_host_and_told_apart() -> None:
 @pytest.mark.parametrize(
     ("address", "error"),
     [
-        ("${NOT_SET}", "a variable of ${NOT_SET} is not set"),
         ("${NO_ADDRESS}", "its address is none: it must begin with https://"),
-        ("${SILENT}", "it does not answer (ReadTimeout)"),
+        ("${NO_HOST}", "it does not answer (ConnectError)"),
+        ("${SILENT}", "it does not answer within 0.1 s"),
         ("${GONE}", "it does not answer (ConnectError)"),
         ("${REFUSED}", "it answers 404 Not Found"),
     ],
@@ -227,7 +230,8 @@ def test_what_never_arrives_costs_little_and_is_given_up(
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(notifying, "ANSWER_SECONDS", 0.1)
+    if "SILENT" in address:
+        monkeypatch.setattr(notifying, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr(alerts, "MOST_TRIES", 2)
     receiver.status = 404
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -235,15 +239,79 @@ def test_what_never_arrives_costs_little_and_is_given_up(
         with socket.create_server(("127.0.0.1", 0)) as closed:
             gone = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         known = {"NO_ADDRESS": "hooks", "SILENT": here, "GONE": gone, "REFUSED": receiver.address}
+        known["NO_HOST"] = "http://a..b/"
         for name, value in known.items():
             monkeypatch.setenv(name, value)
         plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": address}})
         tell(home, plan, raised(book, plan)[:1])
-        tell(home, plan, left(book, plan, "second")[:1])
+        tell(home, plan, left(book, plan, "second")[-1:])
     found = next(iter(book.read().values()))
     assert (found.status, found.tries, found.error) == ("given up", 2, error)
     assert receiver.refused == (2 if "REFUSED" in address else 0)  # no use in trying again
     assert [each.label for each in left(book, plan, "third")] == ["two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("ALL_PROXY", "no-scheme://127.0.0.1:1", "ValueError"),
+        ("SSL_CERT_FILE", "/not/there.pem", "FileNotFoundError"),
+        ("HOOK", "http://127.0.0.1/\udcff", "UnicodeEncodeError"),
+    ],
+)
+def test_a_channel_that_cannot_be_asked_fails_alone(
+    name: str,
+    value: str,
+    error: str,
+    tmp_path: Path,
+    home: Home,
+    book: AlertBook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(notifying, "notify", lambda _name, alert: told.append(alert.label))
+    monkeypatch.setenv("HOOK", "http://127.0.0.1:9/")
+    monkeypatch.setenv(name, value)
+    both = [{"webhook": "${HOOK}"}, {"block": "email/me"}]
+    plan = plan_of(tmp_path, {"when": "finished", "notify": both})
+    tell(home, plan, raised(book, plan))
+    assert told == ["one", "two"]
+    first = next(iter(book.read().values()))
+    assert (first.tries, first.error) == (1, f"it cannot be asked ({error})")
+
+
+def test_who_is_named_by_no_variable_costs_no_try_and_what_is_given_up_is_told(
+    tmp_path: Path,
+    home: Home,
+    book: AlertBook,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(alerts, "MOST_TRIES", 1)
+    plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${HOOK}"}})
+    tell(home, plan, raised(book, plan))
+    tell(home, plan, left(book, plan, "second"))
+    assert caplog.text.count("because a variable of ${HOOK} is not set. It is kept") == 2
+    assert {(each.status, each.tries) for each in book.read().values()} == {("pending", 0)}
+    receiver.status = 404
+    monkeypatch.setenv("HOOK", receiver.address)
+    tell(home, plan, left(book, plan, "third"))
+    assert receiver.refused == 2  # who answers is asked of each
+    assert "it answers 404 Not Found. It is given up after the last try" in caplog.text
+    assert {(each.status, each.tries) for each in book.read().values()} == {("given up", 1)}
+
+
+def test_an_answer_has_its_time_in_all(
+    tmp_path: Path, home: Home, book: AlertBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifying, "ANSWER_SECONDS", 0.2)
+    plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${HOOK}"}})
+    with dripping() as address:
+        monkeypatch.setenv("HOOK", address)
+        tell(home, plan, raised(book, plan)[:1])
+    assert [each.error for each in book.read().values()] == [
+        "it does not answer within 0.2 s", None]  # fmt: skip
 
 
 def test_a_run_does_not_wait_for_who_is_silent(
