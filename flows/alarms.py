@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import StoreError
+from foodvision.leases import own_lease
 from foodvision.plan.alerts import EPOCH_METRICS
 from foodvision.store import Store
 from tasks.alerts import AlertBook, Finding, find_alerts
@@ -127,8 +128,8 @@ class Alarms:
     def undelivered(self) -> int:
         """Number of alerts that this run was to deliver to someone, and could not."""
         kept = self._book.read() if self._of_this_run else {}
-        waiting = [kept[each] for each in self._of_this_run if kept[each].status != "delivered"]
-        return len({_told_of(each.alert) for each in waiting})
+        mine = [kept[each] for each in self._of_this_run if each in kept]
+        return len({_told_of(each.alert) for each in mine if each.status != "delivered"})
 
     def _raise(self, findings: Iterable[Finding]) -> None:
         found = find_alerts(self._plan, findings, self._run_id)
@@ -191,12 +192,15 @@ def tell_left(home: Home, living: Callable[[], Collection[str]]) -> None:
         living: gives the ids of those that go on.
     """
     book, channels = AlertBook(home), Channels(())
-    left = book.take_over("no run", living, channels.reaches)
+    me = str(own_lease(Store(home.store).leases))
+    left = book.take_over(me, living, channels.reaches)
+    if not left:
+        return
     teller = Teller(book, channels, home)
     teller.tell(left)
-    teller.close()
-    if left:
-        load_alerts(home)
+    if teller.close():
+        book.leave(me)
+    load_alerts(home)
 
 
 def _told_of(alert: Alert) -> tuple[str, str, bool]:

@@ -3,7 +3,7 @@
 A home keeps one book of alerts, an append-only file of events beside the journals of its runs:
 
 * `raised`: what is to be told, and to whom; the run that wrote it is to tell it;
-* `taken`: another run tells it now, because that one is over;
+* `taken`: another tells it now, because that one is over: a run, or a process that holds a lease;
 * `told`: what became of telling it.
 
 An alert is named by the digest of what makes it the same one: plan, cell, rule, the result that the
@@ -13,12 +13,17 @@ the book.
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
+from foodvision.errors import FoodVisionError
 from foodvision.hashing import digest
+from foodvision.leases import Lease, is_over
 from foodvision.plan.alerts import told_target
 from foodvision.store import Store
 from tasks.journal import Journal, read_events
@@ -30,7 +35,10 @@ if TYPE_CHECKING:
     from foodvision.plan.alerts import AlertRule, Condition
     from foodvision.plan.schema import Plan
 
+logger = logging.getLogger("foodvision.run")
+
 MOST_TRIES = 5
+NOBODY = "no run"
 _LOCK = "alerts"
 _ID_LENGTH = 32
 
@@ -97,13 +105,16 @@ class Alert:
     raised_at: str
 
 
+_ALERT = TypeAdapter(Alert)
+
+
 @dataclass(frozen=True)
 class Kept:
     """An alert as the book has it.
 
     Attributes:
         alert: the alert.
-        teller: the run that is to tell it.
+        teller: the run that is to tell it, the lease of who does without one, or nobody.
         tries: runs that tried to.
         told_at: when it was told; `None`: it was not.
         error: why the last try failed.
@@ -215,62 +226,73 @@ def _message(plan_name: str, rule: AlertRule, finding: Finding, hit: _Hit) -> st
 
 
 class AlertBook:
-    """The book of a home; every change is on the disk before anything is told."""
+    """The book of a home; every change is on the disk before anything is told.
+
+    A book that cannot be used, and a line that cannot be read, are a warning: no run fails for it.
+    """
 
     def __init__(self, home: Home) -> None:
         """Open it; nothing is made until something is written."""
         self._path = home.alerts
         self._store = Store(home.store)
+        self._warned: set[str] = set()
 
     def read(self) -> dict[str, Kept]:
         """Return all alerts, by name."""
         kept: dict[str, Kept] = {}
-        for event in read_events(self._path) if self._path.is_file() else ():
-            if event["event"] == "raised":
-                kept[event["alert_id"]] = Kept(_read_alert(event), event["run_id"])
-            elif event["alert_id"] in kept:
-                kept[event["alert_id"]] = _changed(kept[event["alert_id"]], event)
+        with self._guarded():
+            for event in read_events(self._path) if self._path.exists() else ():
+                try:
+                    _apply(event, kept)
+                except (KeyError, TypeError, ValueError) as error:
+                    self._warn(f"a line of {self._path} is passed over: {_why(error)}")
         return kept
 
     def raise_new(self, alerts: Sequence[Alert]) -> list[Alert]:
         """Write down those that are new; return them."""
         if not alerts:
             return []
-        with self._writing() as write:
+        new: dict[str, Alert] = {}
+        with self._guarded(), self._writing() as write:
             known = self.read()
-            new = {each.alert_id: each for each in alerts if each.alert_id not in known}
-            for alert in new.values():
+            unknown = {each.alert_id: each for each in alerts if each.alert_id not in known}
+            for alert in unknown.values():
                 write("raised", **asdict(alert))
+                new[alert.alert_id] = alert
         return list(new.values())
 
     def take_over(
         self,
-        run_id: str,
+        teller: str,
         living: Callable[[], Collection[str]],
         reaches: Callable[[str], bool],
     ) -> list[Alert]:
-        """Let a run tell what others were to tell and did not before they ended; return that.
+        """Let one tell what others were to tell and did not before they ended; return that.
 
         Args:
-            run_id: the run.
+            teller: the run, or else a lease of the store.
             living: gives the ids of the runs that go on.
             reaches: says whether it can tell a channel.
         """
+        taken: list[Kept] = []
         if not any(each.status == "pending" for each in self.read().values()):
             return []
-        with self._writing() as write:
-            alive = set(living()) - {run_id}
-            taken = [
-                each
-                for each in self.read().values()
-                if each.status == "pending"
-                and each.teller not in alive
-                and reaches(each.alert.channel)
-            ]
-            for each in taken:
-                write("taken", alert_id=each.alert.alert_id, run_id=run_id)
+        with self._guarded(), self._writing() as write:
+            alive = {*living(), *self._leases()} - {teller}
+            for each in self.read().values():
+                is_left = each.status == "pending" and each.teller not in alive
+                if is_left and reaches(each.alert.channel):
+                    write("taken", alert_id=each.alert.alert_id, run_id=teller)
+                    taken.append(each)
         # One that its receiver cannot bear comes after the others, which it would silence.
         return [each.alert for each in sorted(taken, key=lambda kept: kept.tries)]
+
+    def leave(self, teller: str) -> None:
+        """Let others tell what one that goes on took over and could not tell."""
+        with self._guarded(), self._writing() as write:
+            for each in self.read().values():
+                if each.status == "pending" and each.teller == teller:
+                    write("taken", alert_id=each.alert.alert_id, run_id=NOBODY)
 
     def note_told(self, alert_id: str, error: str | None) -> bool:
         """Write down what became of telling an alert.
@@ -282,9 +304,10 @@ class AlertBook:
         Returns:
             Whether that was the last try.
         """
-        with self._writing() as write:
+        with self._guarded(), self._writing() as write:
             write("told", alert_id=alert_id, error=error)
-        return error is not None and self.read()[alert_id].status == "given up"
+        kept = self.read().get(alert_id) if error else None
+        return kept is not None and kept.status == "given up"
 
     @contextmanager
     def _writing(self) -> Iterator[Callable[..., None]]:
@@ -293,14 +316,54 @@ class AlertBook:
         with self._store.lock(_LOCK), journal.flushing_together():
             yield journal.write
 
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Make a warning of what keeps the book from being used."""
+        try:
+            yield
+        except (OSError, FoodVisionError) as error:
+            self._warn(
+                f"the book of alerts, {self._path}, cannot be used, and no alert that it should "
+                f"hold is told: {_why(error)}. Let it be a file that can be read and written"
+            )
 
-def _read_alert(event: Mapping[str, Any]) -> Alert:
-    return Alert(**{name: event[name] for name in Alert.__dataclass_fields__})
+    def _leases(self) -> Iterator[str]:
+        """Yield the leases of those who tell without a run, and go on."""
+        for teller in {each.teller for each in self.read().values()}:
+            lease = Lease.parse(teller)
+            if lease and not is_over(self._store.leases, lease):
+                yield teller
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            logger.warning("%s", message)
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+
+
+def _apply(event: Mapping[str, Any], kept: dict[str, Kept]) -> None:
+    """Note what an event tells of an alert.
+
+    Raises:
+        KeyError: something is missing in it.
+        ValueError: something in it is none of what it should be.
+    """
+    if event["event"] == "raised":
+        found = {name: event[name] for name in Alert.__dataclass_fields__}
+        alert = _ALERT.validate_python(found)
+        datetime.fromisoformat(alert.raised_at)
+        kept[alert.alert_id] = Kept(alert, alert.run_id)
+    elif event["alert_id"] in kept:
+        datetime.fromisoformat(event["at"])
+        kept[event["alert_id"]] = _changed(kept[event["alert_id"]], event)
 
 
 def _changed(kept: Kept, event: Mapping[str, Any]) -> Kept:
     if event["event"] == "taken":
-        return replace(kept, teller=event["run_id"])
+        return replace(kept, teller=str(event["run_id"]))
     tries, error = kept.tries + 1, event["error"]
     return replace(kept, tries=tries, error=error, told_at=None if error else event["at"])
 

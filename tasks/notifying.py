@@ -113,18 +113,22 @@ class Teller:
                 self._waiting.put(alert)
                 self._start()
 
-    def close(self, *, wait_seconds: float = WAIT_SECONDS) -> None:
+    def close(self, *, wait_seconds: float = WAIT_SECONDS) -> bool:
         """Wait for what is being told, as long as it gets on.
 
         Args:
             wait_seconds: the longest time in which nothing is told; the rest is for the next run.
+
+        Returns:
+            Whether nothing is being told any more.
         """
         if self._thread is None:
-            return
+            return True
         self._waiting.put(None)
         self._told_at = time.monotonic()
         while self._thread.is_alive() and time.monotonic() - self._told_at < wait_seconds:
             self._thread.join(timeout=0.02)
+        return not self._thread.is_alive()
 
     def _start(self) -> None:
         if self._thread is None:

@@ -206,6 +206,42 @@ def test_what_a_dead_run_left_is_told_without_another_run(
     assert {row["status"]: row["tries"] for row in rows(home)} == {"delivered": 1, "pending": 0}
 
 
+def test_what_is_told_without_a_run_is_told_by_no_other_meanwhile(
+    photos: Path, home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", receiver.address)
+    plan = load_plan(text(photos, {"when": "finished", "notify": {"webhook": "${HOOK}"}}))
+    done = Finding("cell", "small", about="a result", result_key="key", status="completed")
+    book = AlertBook(home)
+    book.raise_new(find_alerts(plan, [done], "dead"))
+    meanwhile: list[int] = []
+    tell = Teller.tell
+
+    def telling(teller: Teller, alerts: Sequence[Any]) -> None:
+        meanwhile.append(len(book.take_over("a run", lambda: ["a run"], lambda _: True)))
+        receiver.status = 500
+        tell(teller, alerts)
+
+    monkeypatch.setattr(Teller, "tell", telling)
+    tell_left(home, list)
+    assert meanwhile == [0]
+    assert len(book.take_over("a run", lambda: ["a run"], lambda _: True)) == 1  # it was let go
+
+
+def test_a_book_that_cannot_be_used_fails_no_run(
+    photos: Path, home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    home.alerts.mkdir(parents=True)
+    plan = text(photos, {"when": "finished"}, rest="")
+    assert not run(plan, home).failures
+    assert "cannot be used, and no alert that it should hold is told: IsADirect" in caplog.text
+    home.alerts.rmdir()
+    home.alerts.write_text('{"event": "raised", "alert_id": "x"}\n{"event": "told"}\n')
+    outcome = run(plan, home)
+    assert (outcome.alerts, outcome.undelivered) == (1, 0)
+    assert f"a line of {home.alerts} is passed over: KeyError" in caplog.text
+
+
 def test_failures_are_told_in_each_run_and_divergence_once(
     photos: Path,
     home: Home,
