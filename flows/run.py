@@ -25,7 +25,7 @@ from flows.crashes import living_runs
 from flows.live import Live, Pace
 from foodvision.errors import FoodVisionError
 from foodvision.files import free_bytes
-from foodvision.plan.alerts import mask_addresses
+from foodvision.plan.alerts import mask_addresses, mask_webhooks
 from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.footprint import footprint
@@ -651,19 +651,15 @@ class Run:
             source_path=str(self.plan.source_path) if self.plan.source_path else None,
             set=[mask_addresses(each, self.plan.alerts) for each in self._overrides],
             cells=len(self.cells),
-            environment=self._describe_environment(),
+            environment=describe_environment(self.plan.folder, self._mask),
             log=path_in_home(self._logs / RUN_LOG),
             plan_cells=[_describe_cell(cell) for cell in self.cells],
             plan_composites=[_describe_composite(composite) for composite in self.composites],
         )
 
-    def _describe_environment(self) -> dict[str, Any]:
-        """Describe the environment; what differs from the commit may be this plan."""
-        found = describe_environment(self.plan.folder)
-        git = found.get("git")
-        if git and git.get("diff"):
-            found["git"] = git | {"diff": mask_addresses(git["diff"], self.plan.alerts)}
-        return found
+    def _mask(self, text: str) -> str:
+        """Take the addresses of this plan and of others out of what differs from the commit."""
+        return mask_webhooks(mask_addresses(text, self.plan.alerts))
 
     def _note_compiled(self, graph: Graph, work: Work, first: Work, *, devices: Devices) -> None:
         names = dict.fromkeys(name for cell in self.cells for name in devices(cell.settings))

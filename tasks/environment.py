@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from foodvision.plan.alerts import mask_webhooks
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _GIT_SECONDS = 10.0
 _MOST_DIFF_BYTES = 64 * 1024
 
 
-def describe_environment(folder: Path) -> dict[str, Any]:
+def describe_environment(
+    folder: Path, mask: Callable[[str], str] = mask_webhooks
+) -> dict[str, Any]:
     """Return JSON values: Python, all packages, the machine, and the git repository of a folder.
 
     Args:
         folder: the plan's.
+        mask: takes out of a diff what is not to be told.
     """
     return {
         "python": platform.python_version(),
@@ -31,12 +37,18 @@ def describe_environment(folder: Path) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "packages": _packages(),
-        "git": describe_repository(folder),
+        "git": describe_repository(folder, mask),
     }
 
 
-def describe_repository(folder: Path) -> dict[str, Any] | None:
+def describe_repository(
+    folder: Path, mask: Callable[[str], str] = mask_webhooks
+) -> dict[str, Any] | None:
     """Return the commit of the repository that a folder lies in, and what differs from it.
+
+    Args:
+        folder: in the repository.
+        mask: takes out of a diff what is not to be told.
 
     Returns:
         `commit`; `branch`, `None` where none is checked out; `is_dirty`, whether tracked files
@@ -51,6 +63,7 @@ def describe_repository(folder: Path) -> dict[str, Any] | None:
     untracked = (
         _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/") or ""
     )
+    diff = mask(diff)  # whole: of an address that is cut, a mask would know nothing
     cut = diff.encode()[:_MOST_DIFF_BYTES].decode(errors="ignore")
     return {
         "commit": commit,

@@ -19,7 +19,7 @@ import tenacity
 
 from foodvision.data.sources import expand_variables
 from foodvision.errors import DataError, FoodVisionError
-from foodvision.plan.alerts import BlockTarget, WebhookTarget, told_target
+from foodvision.plan.alerts import BlockTarget, WebhookTarget, is_variable, told_target
 from tasks.reporting import report_path
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Channels:
         kind, _, name = channel.partition(" ")
         if kind == "block":
             return BlockTarget(block=name)
-        if kind == "webhook" and "${" in name:
+        if kind == "webhook" and is_variable(name):
             return WebhookTarget(webhook=name)
         return "log" if kind == "log" else None
 

@@ -26,7 +26,7 @@ from pydantic import (
 
 from foodvision.plan.messages import nearest, show, suggestion
 from foodvision.plan.stopping import Metric
-from foodvision.plan.values import Clash, Settings, broken_rule, broken_rules, check_variables
+from foodvision.plan.values import Clash, Settings, broken_rule, broken_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,6 +58,10 @@ _SLOWER = re.compile(r"slower\s+than\s+([-0-9.]+)\s*(\w*)")
 _BLOCK = re.compile(r"[a-z0-9][a-z0-9-]*/[^/\s]+")
 _ELSEWHERE = ("slack", "teams", "email", "e-mail", "discord", "pagerduty", "mattermost", "sms")
 _MASK = "…"
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_MASKED = re.compile(rf"https?://[^/@]+/{_MASK}[0-9a-f]{{8}}")
+_LINK = re.compile(r"""\w[\w+.-]*://[^\s"'<>…]+""")
+_LONGEST_LABEL = 63
 Moment = Literal["epochs", "end"]
 _EXAMPLE = "write test.accuracy < 0.8, diverged, failed, finished or slower than 10 min"
 
@@ -181,17 +185,54 @@ def _check_when(text: str) -> str:
     return re.sub(r"\s*(<=|>=|<|>)\s*", r" \1 ", " ".join(text.split()))
 
 
+def is_variable(address: str) -> bool:
+    """Say whether an address is one `${VARIABLE}`."""
+    return bool(_VARIABLE.fullmatch(address))
+
+
 def mask_address(address: str) -> str:
     """Return an address that can be told: without what lets its readers write to it.
 
     What stands in a variable is no secret by its name; of the rest, the host is shown, and a few
     digits of the digest, so that two addresses can be told apart.
     """
-    parts = urlsplit(address)
-    if "${" in address or parts.path.startswith(f"/{_MASK}"):
+    if is_variable(address) or _MASKED.fullmatch(address):
         return address
-    told = hashlib.sha256(address.encode()).hexdigest()[:8]
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{_MASK}{told}"
+    told = hashlib.sha256(address.encode(errors="replace")).hexdigest()[:8]
+    begin, _, rest = address.rpartition("://")
+    return f"{begin or 'https'}://{_host(rest)}/{_MASK}{told}"
+
+
+def _host(rest: str) -> str:
+    """Return the host of what follows the scheme; nothing where it may be part of a password."""
+    host = re.split(r"[/?#\\\s]", rest, maxsplit=1)[0]
+    return host.rpartition("@")[2] if "@" in host or "@" not in rest else _MASK
+
+
+def mask_links(text: str) -> str:
+    """Return a text without what follows the host in the addresses that it quotes."""
+
+    def masked(match: re.Match[str]) -> str:
+        link = match[0].rstrip("}]),;:")
+        _, _, rest = link.partition("://")
+        is_host = _host(rest) == rest.removesuffix("/")
+        return (link if is_host else mask_address(link)) + match[0][len(link) :]
+
+    return _LINK.sub(masked, text)
+
+
+def mask_webhooks(text: str) -> str:
+    """Return lines of any plans, or of their changes, as they can be told.
+
+    An address is masked on a line that says `hook`, and on those that follow it with addresses.
+    """
+    lines = []
+    is_near = False
+    for line in text.split("\n"):
+        has_link = bool(_LINK.search(line))
+        is_near = "hook" in line.lower() or (is_near and has_link)
+        lines.append(mask_links(line) if is_near and has_link else line)
+    return "\n".join(lines)
 
 
 def written_addresses(rules: Sequence[AlertRule]) -> list[str]:
@@ -209,23 +250,40 @@ def mask_addresses(text: str, rules: Sequence[AlertRule]) -> str:
 
 
 def _check_address(address: str) -> str:
-    check_variables(address)
-    if address.startswith("${"):
+    if is_variable(address):
         return address
-    try:
-        parts = urlsplit(address)
-        is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
-        _ = parts.port
-    except ValueError:
-        is_address = False
-    if not is_address or address != "".join(address.split()):
+    if "${" in address:
+        rule = "must be written out, or be one ${NAME} that holds the whole address"
+        raise broken_rule(f"{rule}, got {_shown(address)}: put all of it into a variable")
+    if not _is_address(address) or address != "".join(address.split()):
         rule = "must be an address that begins with https:// or http://, or ${NAME}"
-        raise broken_rule(f"{rule}, got {show(address)}: correct it")
+        raise broken_rule(f"{rule}, got {_shown(address)}: correct it")
+    parts = urlsplit(address)
     if "@" in parts.netloc:
         host = f"{parts.scheme}://…@{parts.netloc.rpartition('@')[2]}"
         rule = "must hold no password, which everyone reads who reads the plan"
         raise broken_rule(f"{rule}, got {show(host)}: write ${{NAME}} and set that variable")
     return address
+
+
+def _is_address(address: str) -> bool:
+    """Say whether an address has a host that can be one, and a port, if any, that can be one."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return False
+    labels = (parts.hostname or "").removesuffix(".").split(".")
+    is_host = all(0 < len(label) <= _LONGEST_LABEL for label in labels)
+    return is_host and parts.scheme in ("http", "https")
+
+
+def _shown(address: str) -> str:
+    """Write what should be an address, and may be one nearly: its host, if it has one."""
+    begin, mark, rest = address.rpartition("://")
+    host = _host(rest)
+    is_all = host == rest and "${" not in begin
+    return show(address if is_all else f"{begin}{mark}{host}/{_MASK}")
 
 
 def _check_block(name: str) -> str:
@@ -239,7 +297,7 @@ class WebhookTarget(Settings):
     """An address that gets alerts as JSON.
 
     Attributes:
-        webhook: the address; may contain `${VARIABLE}`, which stays as it is here. One that is
+        webhook: the address, or one `${VARIABLE}`, which stays as it is here. An address that is
             written out is never told whole.
     """
 

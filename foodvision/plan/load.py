@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from foodvision.plan.alerts import alert_problems
+from foodvision.plan.alerts import alert_problems, mask_links
 from foodvision.plan.axes import Axes, Layer, as_value
 from foodvision.plan.composites import read_composites
 from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
@@ -180,7 +180,8 @@ def _require_mapping(document: Document) -> None:
 
 def _override(document: Document, override: str) -> None:
     """Put one `path=value` into the document."""
-    place = Place(f"--set {override}")
+    told = mask_links(override) if override.startswith("alerts") else override
+    place = Place(f"--set {told}")
     dotted, sign, text = override.partition("=")
     parts = dotted.strip().split(".")
     if not sign or not all(parts):
@@ -317,6 +318,8 @@ class _Check:
                 continue
             is_unknown = detail["type"] == "extra_forbidden"
             message = _unknown(root, detail, path, value) if is_unknown else describe(detail)
+            if path and path[0] == "alerts":
+                message = mask_links(message)  # an address in the wrong place is a secret, too
             is_at_key = is_unknown or detail["type"] == "missing" or detail["loc"][-1] == "[key]"
             origin = path if draft is None else self._origin(path, draft)
             self._report(origin, message, at_key=is_at_key)

@@ -1067,6 +1067,53 @@ LINES = [
         "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'ftp://x': correct it",
     ),
     (
+        "an alert to a host that can be none",
+        GOOD + "alerts: [{when: failed, notify: {webhook: http://a..b/SECRET}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'http://a..b/…': correct it",
+    ),
+    (
+        "an alert to a host with a label that is too long",
+        GOOD
+        + "alerts: [{when: failed, notify: {webhook: http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'http://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…: correct it",
+    ),
+    (
+        "an alert to an address with a path of another kind",
+        GOOD + "alerts: [{when: failed, notify: {webhook: ftp://hooks.slack.com/SECRET}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'ftp://hooks.slack.com/…': correct it",
+    ),
+    (
+        "an alert to an address without its beginning",
+        GOOD + "alerts: [{when: failed, notify: {webhook: hooks.slack.com/services/SECRET}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'hooks.slack.com/…': correct it",
+    ),
+    (
+        "an alert to an address with a space",
+        GOOD + "alerts: [{when: failed, notify: {webhook: https://hooks.slack.com/SECRET x}}]\n",
+        "13:43: alerts[0].notify.webhook: must be an address that begins with https:// or http://, or ${NAME}, got 'https://hooks.slack.com/…': correct it",
+    ),
+    (
+        "an alert to an address that is half a variable",
+        GOOD
+        + "alerts: [{when: failed, notify: {webhook: 'https://hooks.slack.com/SECRET?u=${B}'}}]\n",
+        "13:43: alerts[0].notify.webhook: must be written out, or be one ${NAME} that holds the whole address, got 'https://hooks.slack.com/…': put all of it into a variable",
+    ),
+    (
+        "an alert to an address that begins with a variable",
+        GOOD + "alerts: [{when: failed, notify: {webhook: '${A}://u:SECRET@h/x'}}]\n",
+        "13:43: alerts[0].notify.webhook: must be written out, or be one ${NAME} that holds the whole address, got '${A}://h/…': put all of it into a variable",
+    ),
+    (
+        "an alert to a list of addresses",
+        GOOD + "alerts: [{when: failed, notify: {webhook: ['https://hooks.slack.com/SECRET']}}]\n",
+        '13:43: alerts[0].notify.webhook: must be a text, got ["https://hooks.slack.com/…37e8d323"]',
+    ),
+    (
+        "alerts that are an address",
+        GOOD + "alerts: https://hooks.slack.com/SECRET\n",
+        "13:9: alerts: must be a list, got 'https://hooks.slack.com/…37e8d323'",
+    ),
+    (
         "an alert to an address with a password",
         GOOD + "alerts: [{when: failed, notify: {webhook: https://u:secret@x/y}}]\n",
         "13:43: alerts[0].notify.webhook: must hold no password, which everyone reads who reads the plan, got 'https://…@x': write ${NAME} and set that variable",

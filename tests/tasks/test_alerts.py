@@ -208,7 +208,9 @@ def test_addresses_are_told_by_their_host_and_told_apart() -> None:
     assert one != other
     assert one.startswith("https://hooks.example.org:8080/…")
     assert mask_address(one) == one
-    assert mask_address("https://x.org/${TOKEN}") == "https://x.org/${TOKEN}"
+    assert mask_address("${TOKEN}") == "${TOKEN}"
+    for tricky in ("https://x.org/${A}/SECRET", "${A}://u:SECRET@x.org/", "http://x.org/…/SECRET"):
+        assert "SECRET" not in mask_address(tricky)
 
 
 @pytest.mark.parametrize(
