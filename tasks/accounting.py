@@ -13,6 +13,30 @@ if TYPE_CHECKING:
     from foodvision.plan.work import Work
 
 
+def fallen_words(predicted: int, counted: int, leaderboard: Sequence[Mapping[str, Any]]) -> str:
+    """Say how many predicted epochs were not trained because cells diverged; nothing if none did.
+
+    Args:
+        predicted: epochs that the compiler predicted.
+        counted: epochs that were trained.
+        leaderboard: of the run's plan.
+    """
+    trained = [row for row in leaderboard if row["kind"] == "trained"]
+    diverged = sum(row["status"] == "diverged" for row in trained)
+    less = predicted - counted
+    if not diverged or less <= 0:
+        return ""
+    stopped = any(
+        row["status"] == "completed" and row["epochs_trained"] != row["epochs"] for row in trained
+    )
+    failed = any(row["status"] == "failed" for row in trained)
+    others = [", others were stopped"] * stopped + [", others failed"] * failed
+    return (
+        f"{less:,} {'epoch' if less == 1 else 'epochs'} fell away: "
+        f"{diverged:,} {'cell' if diverged == 1 else 'cells'} diverged{''.join(others)}"
+    )
+
+
 def find_defect(work: Work, counted: Tally, events: Sequence[Mapping[str, Any]]) -> str | None:
     """Return how counted work contradicts predicted work; `None` where it does not.
 

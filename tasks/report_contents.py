@@ -42,6 +42,7 @@ from foodvision.report.html.contents import (
     Work,
 )
 from foodvision.report.tables import file_size
+from tasks.accounting import fallen_words
 from tasks.certainty import Judged, judge_leaderboard, read_answers, read_configurations
 from tasks.journal import journals, read_journal
 from tasks.plan_data import known_data
@@ -341,11 +342,22 @@ class Gatherer:
                 alone = self._naive(run.run_id)
                 work = [
                     # A cell alone keeps no rows: what it would write is not known, no zero.
-                    Work(words, alone.get(name) or None, predicted.get(name), counted.get(name))
+                    Work(
+                        words,
+                        alone.get(name) or None,
+                        predicted.get(name),
+                        counted.get(name),
+                        self._fallen(predicted, counted) if name == "epochs" else "",
+                    )
                     for name, words in WORK.items()
                 ]
                 return [line for line in work if line.alone or line.predicted], run.started_at
         return [], None
+
+    def _fallen(self, predicted: Mapping[str, int], counted: Mapping[str, int]) -> str:
+        if not predicted or not counted:
+            return ""
+        return fallen_words(predicted["epochs"], counted["epochs"], self.leaderboard)
 
     def _naive(self, run_id: str) -> Mapping[str, int]:
         for path in journals(self.home.journals):

@@ -91,7 +91,8 @@ def describe_key_figures(
         figures.append(KeyFigure(str(len(judged.tied)), "cannot be told from it"))
     epochs = next((line for line in work if line.name == "epochs trained"), None)
     if epochs is not None and epochs.alone and epochs.counted is not None:
-        figures.append(KeyFigure(f"{epochs.counted:,} of {epochs.alone:,}", "epochs had to run"))
+        figure = f"{_had_to_run(epochs):,} of {epochs.alone:,}"
+        figures.append(KeyFigure(figure, "epochs had to run"))
     return figures
 
 
@@ -142,10 +143,17 @@ def _saved(work: Sequence[Work]) -> list[str]:
     epochs = next((line for line in work if line.name == "epochs trained"), None)
     if epochs is None or not epochs.alone or epochs.counted is None:
         return []
-    return [
+    saved = (
         f"Trained one by one, the cells are {epochs.alone:,} epochs; compiled, "
-        f"{epochs.counted:,} had to run."
-    ]
+        f"{_had_to_run(epochs):,} had to run."
+    )
+    return [f"{saved} {epochs.fallen}." if epochs.fallen else saved]
+
+
+def _had_to_run(epochs: Work) -> int:
+    """Return the epochs that were left to train: what fell away was not saved by compiling."""
+    found = epochs.predicted if epochs.fallen else epochs.counted
+    return found or 0
 
 
 def _problems(entries: Sequence[Entry]) -> list[str]:

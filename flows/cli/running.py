@@ -15,6 +15,7 @@ from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_h
 from flows.cli.plans import print_work
 from flows.cli.results import judge, leaderboard_columns, print_leaderboard, say_diverged
 from flows.cli.tables import count
+from tasks.accounting import fallen_words
 
 if TYPE_CHECKING:
     from flows.run import RunOutcome
@@ -112,6 +113,8 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     }
     titles = ("At most" if outcome.is_bound else "Predicted", "Counted")
     print_work(work | {"seconds_of_stages": seconds}, titles=titles)
+    if fallen := fallen_words(outcome.predicted.epochs, outcome.counted.epochs, board):
+        tables.say(fallen)
     tables.say("")
     for label, error in outcome.failures.items():
         tables.say(f"failed: {label}: {error}")

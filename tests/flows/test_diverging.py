@@ -31,6 +31,7 @@ save: none
     name="wild",
     valid=0.2,
     model="{arch: mlp, hidden: 4}",
+    epochs=2,
     batch_size=64,
     threads=1,
     optimizer="{kind: sgd, lr: 0.1}",
@@ -47,6 +48,11 @@ def test_what_diverges_is_told_as_that(
     assert main(["run", "plan.yaml", "--quiet"]) == 0
     ran = capsys.readouterr().out
     assert "wild: 1 of 2 cells completed, 1 diverged in " in ran.splitlines()[-1]
+    fallen = "1 epoch fell away: 1 cell diverged"
+    assert f"{fallen}\n" in ran
+    report = (tmp_path / "home" / "reports" / "wild" / "report.html").read_text(encoding="utf-8")
+    assert f"compiled, 4 had to run. {fallen}." in report
+    assert "4 of 4" in report
     assert main(["rank", "plan.yaml"]) == 0
     for out in (ran, capsys.readouterr().out):
         assert "collapsed" not in out

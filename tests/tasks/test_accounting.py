@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from foodvision.plan.work import Tally, Work
-from tasks.accounting import find_defect
+from tasks.accounting import fallen_words, find_defect
 from tasks.journal import read_events
 from tests.running import Ran, make_photos, plan_text, run
 
@@ -91,3 +91,28 @@ def run_after(ran: Ran, home: Path, appear: Any) -> Ran:
         from pathlib import Path
 
         return run(plan_text(Path(source), GRID, model=MODEL), home)
+
+
+def row(status: str, trained: int = 4, *, kind: str = "trained") -> dict[str, Any]:
+    return {"status": status, "epochs_trained": trained, "epochs": 4, "kind": kind}
+
+
+@pytest.mark.parametrize(
+    ("rows", "counted", "words"),
+    [
+        ([row("completed"), row("diverged", 1)], 5, "3 epochs fell away: 1 cell diverged"),
+        ([row("diverged", 3)], 7, "1 epoch fell away: 1 cell diverged"),
+        ([row("diverged")], 8, ""),
+        ([row("completed", 2)], 6, ""),
+        ([row("diverged", kind="mean")], 6, ""),
+        (
+            [row("completed", 2), row("failed", 0), *[row("diverged")] * 2],
+            2,
+            "6 epochs fell away: 2 cells diverged, others were stopped, others failed",
+        ),
+    ],
+)
+def test_epochs_that_fell_away_are_told(
+    rows: list[dict[str, Any]], counted: int, words: str
+) -> None:
+    assert fallen_words(8, counted, rows) == words

@@ -242,12 +242,16 @@ class Winner:
 
 @dataclass(frozen=True)
 class Work:
-    """A quantity of work: each cell alone, as predicted, as counted; `None`: not known."""
+    """A quantity of work: each cell alone, as predicted, as counted; `None`: not known.
+
+    `fallen` says why less was counted than predicted, where no compiling saved it.
+    """
 
     name: str
     alone: int | None
     predicted: int | None
     counted: int | None
+    fallen: str = ""
 
 
 @dataclass(frozen=True)
