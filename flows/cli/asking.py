@@ -27,8 +27,8 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             '  $ foodvision sql "select max(test_accuracy) as best from leaderboard"\n'
-            "                best\n"
-            "  0.9711751662971175\n"
+            "    best\n"
+            "  0.9712\n"
             "  $ foodvision sql -f axes\n"
             "  Which axis mattered most?\n"
             "\n\b\n"

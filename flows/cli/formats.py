@@ -12,7 +12,7 @@ from foodvision.errors import WarehouseError
 from foodvision.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -124,9 +124,15 @@ def _field(value: Any) -> Any:
 
 def _columns(answer: pa.Table) -> list[tables.Column]:
     return [
-        tables.Column(field.name, field.name, is_number=_is_number(field.type))
+        tables.Column(field.name, field.name, _shown(field.type), is_number=_is_number(field.type))
         for field in answer.schema
     ]
+
+
+def _shown(kind: Any) -> Callable[[Any], str]:
+    import pyarrow.types as types
+
+    return tables.rounded if types.is_floating(kind) else str
 
 
 def _is_number(kind: Any) -> bool:

@@ -18,6 +18,7 @@ _GAP = "  "
 _WIDTH = 80
 _NARROWEST = 12
 _HEAD_LINES = 2
+_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def share(value: float) -> str:
 def difference(value: float) -> str:
     """Return a difference of two shares with its sign and four decimals."""
     return f"{value:+.4f}"
+
+
+def rounded(value: float) -> str:
+    """Return a number with four decimals at most, below one with four significant digits."""
+    return f"{value:.4g}" if abs(value) < 1 else f"{round(value, _DECIMALS):.15g}"
 
 
 def number(value: float) -> str:
@@ -175,10 +181,14 @@ class _Grid:
 
 
 def _in_two_lines(title: str, *, least: int) -> list[str]:
-    """Break a heading in two, as narrow as can be but not narrower than what is below it."""
-    least = max(least, widths.widest_word(title))
+    """Break a heading in two, as narrow as can be but not narrower than what is below it.
+
+    It breaks between words and behind the `_` of a name.
+    """
+    words = title.replace("_", "_ ")
+    least = max(least, widths.widest_word(words))
     rooms = range(least, widths.width(title))
-    broken = (widths.wrap(title, room) for room in rooms)
+    broken = ([line.replace("_ ", "_") for line in widths.wrap(words, room)] for room in rooms)
     return next((lines for lines in broken if len(lines) == _HEAD_LINES), [title])
 
 

@@ -118,6 +118,13 @@ def test_answers_are_what_their_words_say(ask: Callable[..., str]) -> None:
     assert second["seconds_alone"] > second["seconds_paid"] > first["seconds_paid"] >= 0
 
 
+def test_a_table_rounds_what_files_tell_in_full(ask: Callable[..., str]) -> None:
+    query = "select 2 / 3 as share, 'a' as name"
+    assert ask(query) == " share  name\n0.6667  a\n"
+    assert json.loads(ask(query, "--json")) == [{"share": 2 / 3, "name": "a"}]
+    assert "0.6666666666666666" in ask(query, "--csv")
+
+
 def test_a_question_goes_by_name_number_and_file(ask: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "my question.sql"
     file.write_text(QUESTIONS[0].sql, encoding="utf-8")

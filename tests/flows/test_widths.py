@@ -20,6 +20,32 @@ def test_width(text: str, columns: int) -> None:
     assert widths.width(text) == columns
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.9711751662971175, "0.9712"),
+        (1.0, "1"),
+        (0.0, "0"),
+        (-0.000123456, "-0.0001235"),
+        (1234567.123456, "1234567.1235"),
+        (1e-9, "1e-09"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_of_answers_are_rounded(value: float, text: str) -> None:
+    assert tables.rounded(value) == text
+
+
+def test_names_of_columns_break_behind_their_strokes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    columns = [tables.Column(name, name, is_number=True) for name in ("best_accuracy", "spread")]
+    row = {"best_accuracy": 1, "spread": 2}
+    tables.print_rows([row], columns, as_json=False, empty="")
+    assert capsys.readouterr().out == "   best_\naccuracy  spread\n       1       2\n"
+
+
 def test_texts_are_filled_up_to_columns_of_the_screen() -> None:
     assert widths.to_left("寿司", 6) == "寿司  "
     assert widths.to_right("寿司", 6) == "  寿司"
