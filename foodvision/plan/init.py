@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 from foodvision.plan.schema import name_problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _SHARE = 0.2  # set aside, of each split that has none
 _BATCH_SIZE = 32
@@ -67,7 +65,7 @@ def starter_plan(
         has_test: whether there is a test split already; `None`: if there are `train/` and `test/`.
         train_images: images outside of the test split, which bound the batch size; `None`: many.
     """
-    path = folder.expanduser().absolute()
+    path = Path(os.path.abspath(folder.expanduser()))  # noqa: PTH100 - links stay as they are
     name = path.name if name_problem(path.name) is None else "images"
     if has_test is None:
         has_test = (path / "train").is_dir() and (path / "test").is_dir()

@@ -161,6 +161,9 @@ def _neighbour(path: Path) -> str:
         names = [file.name for file in path.parent.iterdir() if file.suffix in {".yaml", ".yml"}]
     except OSError:
         return f": there is no folder {path.parent}"
+    beside = [path.parent / folder / f"{path.name}.yaml" for folder in ("", "plans")]
+    if found := [str(file) for file in beside if file.is_file()]:
+        return f"; did you mean {found[0]!r}?"
     return suggestion(path.name, sorted(names)[:20])
 
 

@@ -1440,6 +1440,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         PlanProblems, match=r"efnet\.yaml: no such file; did you mean 'effnet.yaml'"
     ):
         load_plan(tmp_path / "efnet.yaml")
+    (tmp_path / "plans").mkdir()
+    (tmp_path / "plans" / "demo.yaml").write_text(GOOD)
+    for name, meant in (("demo", r"plans.demo\.yaml"), ("effnet", r"effnet\.yaml")):
+        with pytest.raises(PlanProblems, match=rf"no such file; did you mean '.*{meant}'"):
+            load_plan(tmp_path / name)
     with pytest.raises(PlanProblems, match=r"no such file: there is no folder .*nowhere"):
         load_plan(tmp_path / "nowhere" / "p.yaml")
     with pytest.raises(PlanProblems, match="must be a file, found a folder"):
