@@ -188,11 +188,11 @@ class _Builder:
                 "for an epoch of one of its members."
             )
         plan = self._compiled[result.cell_id]
-        state = self._state_after(plan["final"], epoch)
+        state, span = self._state_after(plan["final"], epoch)
         scores = {
             part: found
             for part, score in plan["scores"].items()
-            if (found := self._score_of(state, epoch, score["on"]))
+            if (found := self._score_of(state, span, epoch, score["on"]))
         }
         told = ", ".join(f"{part} {_told(row)}" for part, (_, row) in scores.items())
         title = f"{result.label} after epoch {epoch}, {told or 'not scored'}"
@@ -201,14 +201,15 @@ class _Builder:
         for part, (entry, row) in scores.items():
             scored = self._score(part, plan["scores"][part], entry, row)
             self.edges[made, scored] = None
-            self.edges[scored, self._states(state, images)] = None
+            self.edges[scored, self._states(state, images, span)] = None
         if not scores:
-            self.edges[made, self._states(state, images)] = None
+            self.edges[made, self._states(state, images, span)] = None
 
-    def _score_of(self, state: str, epoch: int, images: str) -> tuple[Entry, Event] | None:
+    def _score_of(
+        self, state: str, span: Entry, epoch: int, images: str
+    ) -> tuple[Entry, Event] | None:
         """Return the score of a state where it is kept: its own, or its row in that of its span."""
-        span = self._store.get("train", state).notes["states"][-1]
-        for held in dict.fromkeys((state, span)):
+        for held in dict.fromkeys((state, span.notes["states"][-1])):
             key = score_key(held, images)
             if not self._store.has("score", key):
                 continue
@@ -243,13 +244,14 @@ class _Builder:
             self.edges[made, scored] = None
             self.edges[scored, self._states(plan["final"], images)] = None
 
-    def _state_after(self, key: str, epoch: int) -> str:
+    def _state_after(self, key: str, epoch: int) -> tuple[str, Entry]:
+        """Return the state after an epoch, and the span that it lies in: not each has a name."""
         found: str | None = key
         while found:
-            notes = self._store.get("train", found).notes
+            entry = self._store.get("train", found)
+            notes = entry.notes
             if notes["first_epoch"] <= epoch <= notes["last_epoch"]:
-                state: str = notes["states"][epoch - notes["first_epoch"]]
-                return state
+                return notes["states"][epoch - notes["first_epoch"]], entry
             found = notes["parent"]
         raise StoreError(
             f"a state of this training is named by one of its epochs, got {epoch}. Its last one is "
@@ -262,9 +264,9 @@ class _Builder:
         self.edges[scored, self._images(score["on"], score)] = None
         return scored
 
-    def _states(self, key: str, images: Event) -> str:
+    def _states(self, key: str, images: Event, entry: Entry | None = None) -> str:
         """Add the span that holds a state, and all that it was trained from."""
-        entry = self._store.get("train", key)
+        entry = entry or self._store.get("train", key)
         notes = entry.notes
         last = notes["first_epoch"] + notes["states"].index(key)
         first = notes["first_epoch"]

@@ -523,6 +523,11 @@ def _named_model(name: str) -> Path:
         return path
     result, epoch = find_named(name)
     if epoch is not None:
+        if result.status == _DIVERGED:
+            raise WarehouseError(
+                f"an epoch is named of a cell that completed, and of {result.label} its training "
+                "diverged. Name another one; `foodvision rank` shows which completed."
+            )
         from tasks.saved_epochs import save_epoch
 
         return save_epoch(result, epoch, current_home())

@@ -88,8 +88,7 @@ def _check_numbers(logits: Tensor) -> None:
     if not bool(torch.isfinite(logits).all()):
         raise ModelError(
             "a model's answers must be finite numbers, found nan or infinite ones: its training "
-            "diverged. Name another model, or an earlier epoch; `foodvision rank` shows which "
-            "cells completed."
+            "diverged. Name another model; `foodvision rank` shows which cells completed."
         )
 
 

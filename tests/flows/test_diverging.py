@@ -76,6 +76,8 @@ def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
         assert main(["predict", str(photo), "--model", name]) == 0
         assert "What lr 0.1, of plan wild says" in capsys.readouterr().out
+    assert main(["lineage", "wild:lr 1e+30", "--epoch", "1"]) == 0
+    assert ": lr 1e+30 after epoch 1, " in capsys.readouterr().out
     for name in ("wild:lr 1e+30", "wild:lr 1e+30@epoch-1", str(wild)):
         assert main(["predict", str(photo), "--model", name]) == 2
         assert "its training diverged" in capsys.readouterr().err
