@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import StoreError
 from foodvision.leases import own_lease
-from foodvision.plan.alerts import EPOCH_METRICS
+from foodvision.plan.alerts import EPOCH_METRICS, is_calibrated
 from foodvision.store import Store
 from tasks.alerts import AlertBook, Finding, find_alerts
 from tasks.curves import curves_about, read_curves, result_metrics
@@ -101,17 +101,37 @@ class Alarms:
         keys = [row["result_key"] for row in rows]
         extras, epochs = self._extra_metrics(keys), self._curves(keys)
         compiled = {each.cell.cell_id: each for each in graph.cells}
+        scored = {each.composite.cell_id: each.image_sets for each in graph.composites}
         for row in rows:
-            about = compiled.get(row["cell_id"])
+            about, key = compiled.get(row["cell_id"]), row["result_key"]
+            images = about.image_sets if about else scored[row["cell_id"]]
+            parts = (*(("train",) if about else ()), *images)
             broken.append(
                 _result(
                     row,
-                    extras.get(row["result_key"], {}),
-                    epochs.get(row["result_key"], {}),
+                    self._metrics(row, parts, extras.get(key, {})),
+                    epochs.get(key, {}),
                     curves_about(about, self._in_epochs) if about else {},
                 )
             )
         self._raise(broken)
+
+    def _metrics(self, row: Mapping[str, Any], parts: Sequence[str], extras: _Values) -> _Values:
+        """Return what a rule may look at of a result.
+
+        Args:
+            row: of the leaderboard.
+            parts: of the data that it was measured on: `test`, or also `train` and `valid`.
+            extras: what the warehouse has besides; nothing of a part without answers.
+        """
+        found = {name: _finite(row[_column(name)]) for name in EPOCH_METRICS if _in(name, parts)}
+        silent = [part for part in parts if found[f"{part}.loss"] is None]
+        none = {name: None for name in self._extra if _in(name, silent)}
+        return {
+            name: value
+            for name, value in (found | none | extras).items()
+            if "valid" in parts or not is_calibrated(name)
+        }
 
     def close(self) -> None:
         """Wait a little for what is being told, and let the warehouse know what became of it."""
@@ -178,9 +198,8 @@ class Alarms:
         for point in curves(self._home.warehouse, keys) if self._in_epochs else ():
             of_result = found.setdefault(point.result_key, {})
             for metric in self._in_epochs:
-                if _was_measured(metric, asdict(point)):
-                    value = getattr(point, _column(metric))
-                    of_result.setdefault(metric, []).append(_finite(value))
+                value = getattr(point, _column(metric))
+                of_result.setdefault(metric, []).append(_finite(value))
         return found
 
 
@@ -215,13 +234,11 @@ def _failure(row: Cell | Composite, error: str, run_id: str) -> Finding:
 
 def _result(
     row: Mapping[str, Any],
-    extras: _Values,
+    metrics: _Values,
     epochs: Mapping[str, list[float | None]],
     epochs_about: Mapping[str, str],
 ) -> Finding:
-    metrics = {
-        name: _finite(row[_column(name)]) for name in EPOCH_METRICS if _was_measured(name, row)
-    }
+    """Return what is known of what has a result; curves of what was not measured are left out."""
     return Finding(
         cell_id=row["cell_id"],
         label=row["label"],
@@ -229,8 +246,8 @@ def _result(
         result_key=row["result_key"],
         status=row["status"],
         seconds=row["seconds_alone"],
-        metrics=metrics | extras,
-        curves=epochs,
+        metrics=metrics,
+        curves={metric: values for metric, values in epochs.items() if metric in epochs_about},
         curves_about=epochs_about,
     )
 
@@ -239,10 +256,9 @@ def _column(metric: str) -> str:
     return metric.replace(".", "_")
 
 
-def _was_measured(metric: str, row: Mapping[str, Any]) -> bool:
-    """Say whether a row has a metric; a loss that is no finite number is none, its accuracy is."""
-    part, _, _ = metric.partition(".")
-    return row[f"{part}_accuracy"] is not None
+def _in(metric: str, parts: Sequence[str]) -> bool:
+    """Say whether a metric is measured on one of these parts of the data."""
+    return metric.partition(".")[0] in parts
 
 
 def _finite(value: float | None) -> float | None:

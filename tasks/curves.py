@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foodvision.hashing import digest
-from foodvision.stages.curves import StoreCurves
+from foodvision.stages.curves import StoreCurves, told_metric
 from tasks.records import chain_epochs
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def read_curves(
 ) -> dict[str, Sequence[float | None]]:
     """Return the values of metrics after every epoch of a cell, as far as they are known.
 
-    Epochs that other cells train behind the end of this one are not its own.
+    Epochs that other cells train behind the end of this one are not its own; that in which its
+    training diverged is.
 
     Args:
         store: where they lie.
@@ -29,9 +30,9 @@ def read_curves(
         metrics: which ones; what the cell does not measure is left out.
     """
     last = _last_epoch(store, compiled) if metrics else 0
-    known = StoreCurves(store)
+    known, states = StoreCurves(store, is_whole=True), compiled.chain.states[:last]
     return {
-        metric: known.curve(compiled.chain.states[:last], metric, images, first_epoch=1).values  # type: ignore[arg-type]
+        metric: known.curve(states, metric, images, first_epoch=1).values[:last]  # type: ignore[arg-type]
         for metric, images in _measured(compiled, metrics).items()
     }
 
@@ -52,11 +53,14 @@ def curves_about(compiled: CompiledCell, metrics: Sequence[str]) -> dict[str, st
 def result_metrics(store: Store, compiled: CompiledCell) -> dict[str, float | None]:
     """Return loss and accuracy of a finished cell, on all that it was measured on."""
     _, last = chain_epochs(store, compiled.final)[-1]
-    found = {f"train.{name}": last[f"train_{name}"] for name in ("loss", "accuracy")}
+    rows = {"train": {name: last[f"train_{name}"] for name in ("loss", "accuracy")}}
     for part, key in compiled.score_keys.items():
-        row = store.get("score", key).notes["rows"][-1]
-        found |= {f"{part}.{name}": row[name] for name in ("loss", "accuracy")}
-    return found
+        rows[part] = store.get("score", key).notes["rows"][-1]
+    return {
+        f"{part}.{name}": told_metric(name, loss=row["loss"], accuracy=row["accuracy"])
+        for part, row in rows.items()
+        for name in ("loss", "accuracy")
+    }
 
 
 def _measured(compiled: CompiledCell, metrics: Sequence[str]) -> Mapping[str, ImageSet | None]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from foodvision.stages.curves import told_accuracy
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -53,15 +55,6 @@ class Outputs:
         import torch
 
         return torch.from_numpy(self.logits), torch.from_numpy(self.selection.labels)
-
-
-def told_accuracy(loss: float | None, accuracy: float | None) -> float | None:
-    """Return an accuracy, `None` where the loss beside it is no finite number.
-
-    What a diverged model says is no number: that it reads as the first class, and is right where
-    that is the true one, is no finding.
-    """
-    return None if loss is None or not math.isfinite(loss) else accuracy
 
 
 def told_scores(scores: Mapping[Any, Mapping[str, Any]]) -> Row:

@@ -17,8 +17,9 @@ from foodvision.plan.augmentation import augment_words
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
 from foodvision.plan.stopping import stop_words
+from foodvision.stages.curves import told_accuracy
 from foodvision.stages.steps import chain_steps
-from tasks.evaluation_rows import told_accuracy, told_scores
+from tasks.evaluation_rows import told_scores
 from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 

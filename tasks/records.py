@@ -23,13 +23,13 @@ from foodvision.plan.augmentation import augment_words
 from foodvision.plan.graph import score_key
 from foodvision.plan.mixing import mix_words
 from foodvision.plan.phases import settings_at_end
+from foodvision.stages.curves import told_accuracy
 from tasks.composite_rows import composite_row, member_rows, result_columns
 from tasks.evaluation_rows import (
     Outputs,
     class_rows,
     metric_rows,
     prediction_rows,
-    told_accuracy,
     told_scores,
 )
 from tasks.latency_rows import latency_rows

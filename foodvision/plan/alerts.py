@@ -99,18 +99,24 @@ class Condition:
         """Say whether a value of the metric, or seconds, fulfil the condition.
 
         Args:
-            value: `None`: no finite number. A loss then counts as infinite, all else as unknown.
+            value: `None`: no finite number, and so no answer, which is worse than any: a loss or
+                an error is then above every bound, a share of right answers below.
         """
         if value is None or math.isnan(value):
-            if not self.metric.endswith(".loss"):
+            if not self.metric:
                 return False
-            value = math.inf
+            value = math.inf if self.metric.endswith(("loss", "error")) else -math.inf
         return {
             "<": value < self.threshold,
             "<=": value <= self.threshold,
             ">": value > self.threshold,
             ">=": value >= self.threshold,
         }[self.sign]
+
+
+def is_calibrated(metric: str) -> bool:
+    """Say whether a metric is measured at the temperature that validation images are for."""
+    return ".calibrated_" in metric
 
 
 def read_condition(text: str) -> Condition:

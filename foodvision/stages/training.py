@@ -20,7 +20,7 @@ from foodvision.plan.graph import SCORE_VERSION, TRAIN_VERSION, Span, score_key
 from foodvision.plan.labels import span_label
 from foodvision.plan.work import Tally
 from foodvision.progress import STAGE_LOG
-from foodvision.stages.curves import StoreCurves
+from foodvision.stages.curves import StoreCurves, told_metric
 from foodvision.stages.rows import augmented_inputs, open_inputs
 from foodvision.stages.steps import write_steps
 from foodvision.train.engine import EpochResult, Snapshot, TrainSettings, train_epochs
@@ -129,12 +129,11 @@ def _metric(
     metric: str, images: ImageSet | None, result: EpochResult, scores: Sequence[_Scores]
 ) -> float | None:
     """Return a metric of an epoch that was trained and scored."""
-    part, _, name = metric.partition(".")
+    name = metric.partition(".")[2]
     if images is None:
-        return _finite(getattr(result, f"{part}_{name}"))
+        return told_metric(name, loss=result.train_loss, accuracy=result.train_accuracy)
     rows = next(score.rows for score in scores if score.images.digest == images.digest)
-    value: float | None = rows[-1][name]
-    return value
+    return told_metric(name, loss=rows[-1]["loss"], accuracy=rows[-1]["accuracy"])
 
 
 def train_span(

@@ -273,6 +273,53 @@ def test_failures_are_told_in_each_run_and_divergence_once(
     assert text_of_one == "small: lr 0.1 failed: ZeroDivisionError: planted"
 
 
+def test_what_diverged_is_beyond_every_bound_and_above_none(
+    photos: Path, home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = {"webhook": receiver.address}
+    whens = ["train.loss > 2.6", "train.accuracy < 0.1", "test.loss > 2.6", "test.accuracy < 0.5"]
+    rules = [{"when": when, "on": on, "notify": hook} for when in whens for on in ("epochs", "end")]
+    rules += [{"when": "train.loss > 2.2", "stop": True, "notify": hook}]
+    late = ["test.f1_macro < 0.5", "test.calibration_error > 0.5"]
+    rules += [{"when": when, "notify": hook} for when in late]
+    never = ["train.loss < 9", "test.accuracy > 0", "test.f1_macro >= 0", "valid.accuracy < 1"]
+    rules += [{"when": when, "notify": hook} for when in never]
+    settings = {"optimizer": "{kind: sgd, lr: 1.0e+30}", "epochs": 2}
+    rest = "grid: {valid: [0.0, 0.5]}\nsave: none\nensembles: {all: {kind: mean}}\n"
+    at_end: list[int] = []
+    judge = Alarms.judge
+
+    def judging(alarms: Alarms, *given: Any) -> None:
+        at_end.append(alarms.count)
+        judge(alarms, *given)
+
+    monkeypatch.setattr(Alarms, "judge", judging)
+    plan = text(photos, *rules, rest=rest, **settings)
+    assert not run(plan, home).failures
+    of_end = {(when, None) for when in [*whens, *late]}
+    of_epochs = {(when, 1) for when in [*whens, "train.loss > 2.2"]}
+    cell = [each for each in receiver.got if each["cell"] == "valid 0.0"]
+    other = [each for each in receiver.got if each["cell"] == "valid 0.5"]
+    made = [each for each in receiver.got if each not in cell + other]
+    found = [(each["rule"], each["epoch"]) for each in cell]
+    assert sorted(found, key=str) == sorted(of_end | of_epochs, key=str)
+    assert {(each["rule"], each["epoch"]) for each in other} == {
+        *of_end,
+        *of_epochs,
+        ("valid.accuracy < 1", None),
+    }
+    assert {each["rule"] for each in made} == {*whens[2:], *late}
+    assert {each["value"] for each in receiver.got} == {None}
+    assert all("is no finite number" in each["text"] for each in receiver.got)
+
+    # Of what lies in the store since long, another plan is told the same.
+    told = {(each["cell_id"], each["rule"], each["epoch"]) for each in receiver.got}
+    receiver.got.clear()
+    run(plan.replace("name: small", "name: other"), home)
+    assert {(each["cell_id"], each["rule"], each["epoch"]) for each in receiver.got} == told
+    assert at_end[0] > at_end[1] == 0  # the second run had nothing to compute
+
+
 def test_epochs_are_told_while_the_run_goes_on_and_a_bound_ends_cells(
     photos: Path, home: Home, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,7 +69,11 @@ def left(book: AlertBook, plan: Plan, run_id: str, living: Sequence[str] = ()) -
 @pytest.mark.parametrize(
     ("text", "holding", "others"),
     [
-        ("test.accuracy < 0.8", [0.0, 0.79], [0.8, 1.0, None, math.nan]),
+        ("test.accuracy < 0.8", [0.0, 0.79, None, math.nan], [0.8, 1.0]),
+        ("test.accuracy > 0.1", [0.2], [0.1, None, math.nan]),
+        ("test.f1_macro <= 0", [0.0, None], [0.1]),
+        ("test.calibration_error > 0.1", [0.2, None], [0.1]),
+        ("valid.calibrated_loss < 9", [8.0], [None]),
         ("test.accuracy<=0.8", [0.8], [0.81]),
         ("train.loss > 3", [3.1, math.inf, None, math.nan], [3.0, 0.0]),
         ("train.loss >= 3", [3.0], [2.9]),
