@@ -147,9 +147,17 @@ class Alarms:
     @property
     def undelivered(self) -> int:
         """Number of alerts that this run was to deliver to someone, and could not."""
+        return len(self._undelivered())
+
+    @property
+    def undelivered_before(self) -> int:
+        """Number of those that earlier runs found, and that this run could not deliver either."""
+        return len(self._undelivered() - self._raised.keys())
+
+    def _undelivered(self) -> set[tuple[str, str, bool]]:
         kept = self._book.read() if self._of_this_run else {}
         mine = [kept[each] for each in self._of_this_run if each in kept]
-        return len({_told_of(each.alert) for each in mine if each.status != "delivered"})
+        return {_told_of(each.alert) for each in mine if each.status != "delivered"}
 
     def _raise(self, findings: Iterable[Finding]) -> None:
         found = find_alerts(self._plan, findings, self._run_id)

@@ -117,6 +117,7 @@ class RunOutcome:
         alerts: number of alerts that were found.
         undelivered: of these and of those that earlier runs left, how many somebody was to be told
             of and was not.
+        undelivered_before: of these, how many earlier runs left.
     """
 
     run_id: str
@@ -141,6 +142,7 @@ class RunOutcome:
     report: Path
     alerts: int = 0
     undelivered: int = 0
+    undelivered_before: int = 0
 
     @property
     def cells_in_words(self) -> str:
@@ -290,6 +292,7 @@ class Run:
             report=report,
             alerts=self._alarms.count,
             undelivered=self._alarms.undelivered,
+            undelivered_before=self._alarms.undelivered_before,
         )
 
     def _failed(self, failures: Mapping[str, str]) -> list[tuple[Cell | Composite, str]]:

@@ -122,7 +122,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         tables.say(f"log: {log}")
     say_diverged(board)
     if outcome.alerts or outcome.undelivered:
-        tables.say(_alert_words(outcome.alerts, outcome.undelivered))
+        tables.say(alert_words(outcome))
     for name, path in outcome.pictures.items():
         tables.say(f"{name}: {path}")
     tables.say(f"report: {outcome.report}")
@@ -152,7 +152,11 @@ def others_words(found: int, *, waited_seconds: float) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
-def _alert_words(count: int, undelivered: int) -> str:
-    """Say how many alerts there were, and how many did not arrive everywhere."""
-    late = f", {undelivered} not delivered yet (the next run tries again)" if undelivered else ""
-    return f"alerts: {count}{late}; foodvision sql -f alerts"
+def alert_words(outcome: RunOutcome) -> str:
+    """Say how many alerts a run found, and how many, of it or kept from before, did not arrive."""
+    before = outcome.undelivered_before
+    own = outcome.undelivered - before
+    late = [f"{own} not delivered yet"] if own else []
+    late += [f"{before} kept from earlier runs, not delivered yet"] if before else []
+    again = " (the next run tries again)" if late else ""
+    return f"alerts: {', '.join([str(outcome.alerts), *late])}{again}; foodvision sql -f alerts"

@@ -9,6 +9,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
+from foodvision.plan.alerts import WebhookTarget
 from foodvision.plan.lint import LintWarning
 from foodvision.plan.problems import path_text
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from foodvision.plan.schema import Plan
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_SECTIONS = ("data", "base", "grid", "zip", "include", "when")
+_SECTIONS = ("data", "base", "grid", "zip", "include", "when", "alerts")
 
 
 def unset_variables(text: str) -> tuple[str, ...]:
@@ -30,7 +31,9 @@ def unset_variables(text: str) -> tuple[str, ...]:
 
 
 def variable_warnings(plan: Plan, cells: Sequence[Cell]) -> list[LintWarning]:
-    """Return a warning for each place where a cell's weights or source need an unset variable.
+    """Return a warning for each place where a variable is needed and not set.
+
+    Weights and sources of cells need some, and addresses of webhooks.
 
     Args:
         plan: from `load_plan`.
@@ -41,6 +44,12 @@ def variable_warnings(plan: Plan, cells: Sequence[Cell]) -> list[LintWarning]:
         plan.data[choice.name].source
         for cell in cells
         for choice in (cell.settings.data, cell.settings.test)
+    }
+    used |= {
+        target.webhook
+        for rule in plan.alerts
+        for target in rule.notify
+        if isinstance(target, WebhookTarget)
     }
     found = {
         path: text

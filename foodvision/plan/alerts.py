@@ -91,6 +91,15 @@ class Condition:
         return f"{self.metric} {self.sign} {number}" if self.metric else self.kind
 
     @property
+    def foregone(self) -> Literal["never", "always"] | None:
+        """Say whether it holds for no finite number that the metric may be, or for each."""
+        if self.kind != "metric":
+            return None
+        high = math.inf if self.metric.endswith("loss") else 1.0
+        held = {self.holds(value) for value in (0.0, high, math.nextafter(0, 1))}
+        return None if len(held) > 1 else "always" if held == {True} else "never"
+
+    @property
     def part(self) -> str:
         """Return the part of the data that its metric is measured on, if there is one."""
         return self.metric.partition(".")[0]
@@ -137,7 +146,13 @@ def read_condition(text: str) -> Condition:
         rule = "must compare a metric with a number, or say how a cell ends"
         raise broken_rule(f"{rule}, got {show(text)}: {hint}{_EXAMPLE}")
     metric, sign, number = comparison.groups()
-    return Condition("metric", _metric(metric), _sign(sign, text), _number(number, text))
+    found = Condition("metric", _metric(metric), _sign(sign, text), _number(number, text))
+    if not metric.endswith("loss") and not 0 <= found.threshold <= 1:
+        rule = "must compare with a number in [0, 1], in which all metrics but losses lie"
+        percent = found.threshold / 100
+        hint = f"write {percent:g}" if 0 < percent <= 1 else "correct it"
+        raise broken_rule(f"{rule}, got {show(text)}: {hint}")
+    return found
 
 
 def _metric(name: str) -> str:
@@ -480,10 +495,22 @@ def alert_problems(
     has_valid = any(cell.valid for cell in cells)
     for place, rule in enumerate(rules):
         condition = rule.condition
-        if condition.part == "valid" and not has_valid:
-            instead = "train" if condition.metric in EPOCH_METRICS else "test"
+        needs_valid = condition.part == "valid" or is_calibrated(condition.metric)
+        if needs_valid and not has_valid:
+            needed = (
+                "uses a temperature that is found" if condition.part == "test" else "is measured"
+            )
             message = (
-                f"{condition.metric} is measured on images set aside, and valid is 0 in every "
-                f"cell: write valid: 0.2 in base, or {condition.metric.replace('valid', instead)}"
+                f"{condition.metric} {needed} on images set aside, and valid is 0 in every "
+                f"cell: write valid: 0.2 in base, or {_without_valid(condition.metric)}"
             )
             yield ("alerts", place, "when"), message
+
+
+def _without_valid(metric: str) -> str:
+    """Return the nearest metric that needs no validation images."""
+    if metric in EPOCH_METRICS:
+        return metric.replace("valid", "train")
+    name = metric.partition(".")[2]
+    uncalibrated = {"calibrated_loss": "loss", "calibrated_error": "calibration_error"}
+    return f"test.{uncalibrated.get(name, name)}"

@@ -29,7 +29,7 @@ class LintWarning(Problem):
 
     Attributes:
         rule: `idle-axis`, `duplicate-cells`, `test-ranking`, `no-valid`, `test-members`,
-            `test-watched`, `idle-stop`, `leak`, `idle-exclude` or `unused-data`.
+            `test-watched`, `idle-stop`, `idle-alert`, `leak`, `idle-exclude` or `unused-data`.
     """
 
     rule: str = ""
@@ -52,6 +52,7 @@ def lint(plan: Plan, cells: Sequence[Cell], images: Images | None = None) -> lis
         *_members(plan),
         *_watched(plan, cells),
         *_stops(plan, cells),
+        *_idle_alerts(plan),
         *_idle_excludes(plan, axes),
         *_unused_data(plan, cells),
         *_leaks(plan, cells, images),
@@ -181,6 +182,13 @@ def _stops(plan: Plan, cells: Sequence[Cell]) -> Iterator[LintWarning]:
             "patience"
         )
         yield _warning(plan, "idle-stop", ("base", "stop"), message)
+
+
+def _idle_alerts(plan: Plan) -> Iterator[LintWarning]:
+    for place, rule in enumerate(plan.alerts):
+        if foregone := rule.condition.foregone:
+            message = f"{foregone} holds, whatever {rule.condition.metric} is: correct the bound"
+            yield _warning(plan, "idle-alert", ("alerts", place, "when"), message)
 
 
 def _idle_excludes(plan: Plan, axes: Axes) -> Iterator[LintWarning]:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from prefect.blocks.abstract import NotificationBlock
@@ -17,6 +18,7 @@ from prefect.blocks.abstract import NotificationBlock
 import warehouse
 from flows.alarms import Alarms, tell_left
 from flows.cli import main
+from flows.cli.running import alert_words
 from flows.grid import run_plan
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
@@ -284,7 +286,7 @@ def test_what_diverged_is_beyond_every_bound_and_above_none(
     rules += [{"when": when, "notify": hook} for when in late]
     never = ["train.loss < 9", "test.accuracy > 0", "test.f1_macro >= 0", "valid.accuracy < 1"]
     rules += [{"when": when, "notify": hook} for when in never]
-    settings = {"optimizer": "{kind: sgd, lr: 1.0e+30}", "epochs": 2}
+    settings = {"optimizer": "{kind: sgd, lr: 1.0e+30}", "epochs": 2, "batch_size": 2}
     rest = "grid: {valid: [0.0, 0.5]}\nsave: none\nensembles: {all: {kind: mean}}\n"
     at_end: list[int] = []
     judge = Alarms.judge
@@ -357,6 +359,24 @@ def test_epochs_are_told_while_the_run_goes_on_and_a_bound_ends_cells(
     assert [(row["epochs_trained"], row["epochs"]) for row in told] == [(1, 2), (1, 4)] * 2
     again = run_plan(plan, home=home, progress=SILENT)
     assert (again.alerts, again.counted.epochs) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("found", "late", "before", "words"),
+    [
+        (2, 0, 0, "alerts: 2"),
+        (2, 1, 0, "alerts: 2, 1 not delivered yet (the next run tries again)"),
+        (0, 12, 12, "alerts: 0, 12 kept from earlier runs, not delivered yet (the next run "
+                    "tries again)"),
+        (2, 3, 1, "alerts: 2, 2 not delivered yet, 1 kept from earlier runs, not delivered yet "
+                  "(the next run tries again)"),
+    ],
+)  # fmt: skip
+def test_what_is_kept_from_before_is_told_apart(
+    found: int, late: int, before: int, words: str
+) -> None:
+    outcome = SimpleNamespace(alerts=found, undelivered=late, undelivered_before=before)
+    assert alert_words(cast("RunOutcome", outcome)) == f"{words}; foodvision sql -f alerts"
 
 
 class Slate(NotificationBlock):

@@ -86,6 +86,16 @@ def test_a_value_in_a_list_cannot_be_set_alone() -> None:
     assert message.endswith("export NET=...")
 
 
+def test_the_address_of_a_webhook_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PLAN + 'alerts: [{when: failed, notify: {webhook: "${HOOK}"}}]\n'
+    monkeypatch.delenv("HOOK", raising=False)
+    (line, path, message) = _warnings(text)[-1]
+    assert (line, path) == (14, "alerts[0].notify[0].webhook")
+    assert message == "HOOK is not set in the environment: export HOOK=..."
+    monkeypatch.setenv("HOOK", "https://hooks.example.org/x")
+    assert len(_warnings(text)) == 2
+
+
 @pytest.mark.parametrize("text", [PLAN, CHOICES, LIST])
 def test_what_the_advice_says_helps(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = [path for _, path, message in _warnings(text) if "--set" in message]

@@ -164,6 +164,18 @@ def test_an_alert_that_stops_by_the_test_set(warnings: Any) -> None:
     assert text.endswith("write valid: 0.2 in base and valid.loss > 4")
 
 
+def test_an_alert_whose_bound_is_never_or_always_crossed(warnings: Any) -> None:
+    never = ["test.accuracy > 1", "test.loss < 0", "train.loss<=-1", "test.f1_macro < 0"]
+    always = ["test.accuracy <= 1", "test.loss >= 0", "train.loss > -1"]
+    some = ["test.accuracy < 1", "test.accuracy > 0", "test.loss > 0", "train.loss <= 0", "failed"]
+    rules = [{"when": when} for when in (*never, *always, *some)]
+    found = warnings({}, alerts=rules)
+    assert [rule for rule, _ in found] == ["idle-alert"] * 7
+    texts = [text.partition("alerts[")[2] for _, text in found]
+    assert all("].when: never holds, whatever " in text for text in texts[:4])
+    assert all("].when: always holds, whatever " in text for text in texts[4:])
+
+
 def test_a_stop_rule_that_can_end_nothing(warnings: Any) -> None:
     stop = {"metric": "train.loss", "patience": 3}
     ((rule, text),) = warnings({"stop": stop}, grid={"epochs": [2, 4]})

@@ -997,6 +997,26 @@ LINES = [
         "13:33: alerts[1].when: valid.loss is measured on images set aside, and valid is 0 in every cell: write valid: 0.2 in base, or train.loss",
     ),
     (
+        "an alert on a temperature without images for it",
+        GOOD + "alerts: [{when: test.calibrated_loss > 3}]\n",
+        "13:17: alerts[0].when: test.calibrated_loss uses a temperature that is found on images set aside, and valid is 0 in every cell: write valid: 0.2 in base, or test.loss",
+    ),
+    (
+        "an alert on validation images at a temperature",
+        GOOD + "alerts: [{when: valid.calibrated_error > 0.3}]\n",
+        "13:17: alerts[0].when: valid.calibrated_error is measured on images set aside, and valid is 0 in every cell: write valid: 0.2 in base, or test.calibration_error",
+    ),
+    (
+        "an alert beyond what an accuracy can be",
+        GOOD + "alerts: [{when: test.accuracy < 80}]\n",
+        "13:17: alerts[0].when: must compare with a number in [0, 1], in which all metrics but losses lie, got 'test.accuracy < 80': write 0.8",
+    ),
+    (
+        "an alert below what an error can be",
+        GOOD + "alerts: [{when: test.calibration_error > -1}]\n",
+        "13:17: alerts[0].when: must compare with a number in [0, 1], in which all metrics but losses lie, got 'test.calibration_error > -1': correct it",
+    ),
+    (
         "an alert in percent",
         GOOD + "alerts: [{when: test.accuracy < 80%}]\n",
         "13:17: alerts[0].when: must compare with a finite number (accuracies lie in [0, 1]), got 'test.accuracy < 80%': write 0.8",
