@@ -80,6 +80,11 @@ class Alarms:
                     found.append(self._done(compiled))
         self._raise(found)
 
+    def fail(self, failed: Iterable[tuple[Cell | Composite, str]]) -> None:
+        """Tell what failed with a run that died; what it was, and why."""
+        if self._plan.alerts:
+            self._raise([_failure(row, error, self._run_id) for row, error in failed])
+
     def judge(
         self,
         leaderboard: Sequence[Mapping[str, Any]],

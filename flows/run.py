@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +24,7 @@ from flows.artifacts import (
 )
 from flows.crashes import living_runs
 from flows.live import Live, Pace
-from foodvision.errors import FoodVisionError
+from foodvision.errors import FoodVisionError, StoreError
 from foodvision.files import free_bytes
 from foodvision.plan.alerts import mask_addresses, mask_webhooks
 from foodvision.plan.composites import Composite, composites
@@ -189,6 +190,7 @@ class Run:
         self._progress = progress
         self._started = time.perf_counter()
         self._predicted_seconds: float | None = None
+        self._settled: tuple[Graph, Work] | None = None
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self._journal_path = home.journals / f"{stamp}-{run_id}.jsonl"
         self.journal = Journal(self._journal_path)
@@ -213,12 +215,47 @@ class Run:
         try:
             with keeping(self._logs / RUN_LOG, with_stages=False):
                 outcome = self._execute(refresh=refresh)
-        except BaseException:
+        except BaseException as error:
             write_failure(self._logs / RUN_LOG, traceback.format_exc())
-            self._close_journal("failed")
-            self._alarms.close()
+            self._die(error)
             raise
         return outcome
+
+    def _die(self, error: BaseException) -> None:
+        """Write down what the run came to before it died, and tell what will have no result.
+
+        An interrupted run fails no cell: whoever interrupts it knows.
+        """
+        failures = self._fail_cells(error) if isinstance(error, Exception) else {}
+        self._close_journal("failed")
+        self._alarms.fail(self._failed(failures))
+        if failures:
+            try:
+                load_run(self._journal_path, self.home)
+            except (FoodVisionError, OSError) as problem:  # the next run loads it
+                logger.debug("The warehouse cannot be loaded just now: %s", problem)
+        self._alarms.close()
+
+    def _fail_cells(self, error: Exception) -> dict[str, str]:
+        """Note what the run has of each cell; return label and error of all that have no result."""
+        known = cell_outcomes(read_journal(self._journal_path))
+        if self._settled:
+            graph, work = self._settled
+            with suppress(StoreError):
+                ended = self._outcomes(graph, work, self._ready(graph, work) - known.keys())
+                self.journal.write("settled", cells=ended)
+            known = cell_outcomes(read_journal(self._journal_path))
+        is_told = isinstance(error, FoodVisionError)
+        why = str(error) if is_told else f"{type(error).__name__}: {error}"
+        log = path_in_home(self._logs / RUN_LOG)
+        failures = {}
+        for row in (*self.cells, *self.composites):
+            if row.cell_id not in known:
+                self._note_cell(row, status="failed", error=why, log=log)
+                failures[row.label] = why
+            elif known[row.cell_id]["status"] == "failed":
+                failures[row.label] = known[row.cell_id]["error"]
+        return failures
 
     def _track_system(self) -> None:
         """Show in TensorBoard what the machine did, where the run took long enough to be seen."""
@@ -324,6 +361,7 @@ class Run:
                 )
                 if not set_damaged_aside(work, self.store, self.home):
                     self._note_compiled(graph, work, first or work, devices=facts.device_names)
+                    self._settled = graph, work
                     return graph, work, facts
             datasets = self._fetch(refresh=False)
 

@@ -20,6 +20,7 @@ from flows.alarms import Alarms, tell_left
 from flows.cli import main
 from flows.cli.running import alert_words
 from flows.grid import run_plan
+from foodvision.errors import FoodVisionError, ModelError
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
@@ -273,6 +274,41 @@ def test_failures_are_told_in_each_run_and_divergence_once(
     ]
     (text_of_one, _) = [each["text"] for each in receiver.got if each["rule"] == "failed"]
     assert text_of_one == "small: lr 0.1 failed: ZeroDivisionError: planted"
+
+
+def test_a_run_that_dies_tells_of_all_that_it_has_not_got_to(
+    photos: Path, home: Home, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [{"when": "failed", "notify": {"webhook": receiver.address}}]
+    told = "select label, status, error from leaderboard order by position"
+    runs = "select status, cells, cells_failed from runs order by started_at desc limit 1"
+    assert not run(text(photos, *rules, rest="save: none\n", epochs=1), home).failures
+
+    def unfit(*_: Any) -> None:
+        raise ModelError("these weights do not fit")
+
+    with monkeypatch.context() as planted:
+        planted.setattr("flows.run.check_weights", unfit)
+        with pytest.raises(ModelError):
+            run(text(photos, *rules), home)
+    assert receiver.cells() == [("failed", "2 epochs")]
+    assert receiver.got[0]["text"] == "small: 2 epochs failed: these weights do not fit"
+    (done, failed) = rows(home, told)
+    assert (done["status"], done["error"]) == ("completed", None)
+    assert (failed["status"], failed["error"]) == ("failed", "these weights do not fit")
+    assert rows(home, runs) == [{"status": "failed", "cells": 2, "cells_failed": 1}]
+
+    broken = make_photos(tmp_path / "broken", train=2, test=1)
+    next(broken.rglob("*.png")).write_bytes(b"no picture")
+    receiver.got.clear()
+    plan = text(broken, *rules, rest=GRID + "ensembles: {all: {kind: mean}}\n")
+    plan = plan.replace("name: small", "name: other")
+    with pytest.raises(FoodVisionError, match="png"):
+        run(plan, home)
+    assert receiver.cells() == [("failed", label) for label in ("1 epoch", "2 epochs", "all")]
+    assert rows(home, runs) == [{"status": "failed", "cells": 2, "cells_failed": 2}]
+    found = rows(home, f"from ({told}) where label <> 'all' and error like '%png%'")
+    assert {row["status"] for row in found} == {"failed"}
 
 
 def test_what_diverged_is_beyond_every_bound_and_above_none(
