@@ -249,7 +249,8 @@ class Run:
         why = str(error) if is_told else f"{type(error).__name__}: {error}"
         log = path_in_home(self._logs / RUN_LOG)
         failures = {}
-        for row in (*self.cells, *self.composites):
+        rows: list[Cell | Composite] = [*self.cells, *self.composites]
+        for row in rows:
             if row.cell_id not in known:
                 self._note_cell(row, status="failed", error=why, log=log)
                 failures[row.label] = why

@@ -17,8 +17,8 @@ from foodvision.data.selection import select
 from foodvision.errors import StoreError
 from foodvision.plan.graph import score_key
 from foodvision.report.graphs import Box, draw_graph
+from foodvision.stages.curves import told_accuracy
 from foodvision.store import Entry, Store
-from tasks.evaluation_rows import told_accuracy
 from tasks.journal import journals, read_journal
 from tasks.records import latest
 
