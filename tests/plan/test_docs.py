@@ -63,6 +63,7 @@ def test_every_key_is_named() -> None:
 
 def test_every_warning_is_named() -> None:
     rules = re.findall(r"`([a-z]+(?:-[a-z]+)?)`", LintWarning.__doc__ or "")
-    assert len(rules) == 10
+    assert len(rules) == 11
     table = DOCUMENT.partition("## Warnings")[2].partition("## ")[0]
-    assert re.findall(r"^\| `([a-z-]+)`", table, flags=re.MULTILINE) == rules
+    told = re.findall(r"^\| `([a-z-]+)`", table, flags=re.MULTILINE)
+    assert told == [*rules, "unset-variable"]  # the last is of the machine, not of the plan
