@@ -12,7 +12,8 @@ from prefect.client.orchestration import get_client
 from prefect.states import Completed, Failed
 
 from flows.crashes import mark_crashed, marked_run
-from flows.run import Run, RunOutcome
+from flows.outcome import RunOutcome
+from flows.run import Run
 from flows.watching import current_watcher, watched_by
 from foodvision.errors import FoodVisionError
 from foodvision.files import telling_full_disk

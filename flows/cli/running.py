@@ -18,7 +18,7 @@ from flows.cli.tables import count
 from tasks.accounting import fallen_words
 
 if TYPE_CHECKING:
-    from flows.run import RunOutcome
+    from flows.outcome import RunOutcome
 
 _TELLING_SECONDS = 0.05
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from flows.run import RunOutcome
+    from flows.outcome import RunOutcome
     from flows.server import ServerHandle
 
 ROWS = "select rule, label, channel, status, tries, value, error from alerts order by all"
@@ -288,7 +288,7 @@ def test_a_run_that_dies_tells_of_all_that_it_has_not_got_to(
         raise ModelError("these weights do not fit")
 
     with monkeypatch.context() as planted:
-        planted.setattr("flows.run.check_weights", unfit)
+        planted.setattr("flows.computing.check_weights", unfit)
         with pytest.raises(ModelError):
             run(text(photos, *rules), home)
     assert receiver.cells() == [("failed", "2 epochs")]

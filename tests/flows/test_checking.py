@@ -216,16 +216,16 @@ def test_a_run_that_counts_other_work_than_predicted_says_so(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    import flows.run
+    import flows.settling
     from flows.grid import run_plan
 
-    honest = flows.run.plan_work
+    honest = flows.settling.plan_work
 
     def wrong(*args: Any, **kwargs: Any) -> Any:
         work = honest(*args, **kwargs)
         return replace(work, predicted=work.predicted + Tally(epochs=1))
 
-    monkeypatch.setattr(flows.run, "plan_work", wrong)
+    monkeypatch.setattr(flows.settling, "plan_work", wrong)
     # Prefect, when it is set up first, takes the root's handlers away.
     monkeypatch.setattr(logging.getLogger("foodvision.run"), "handlers", [caplog.handler])
     home = Home(tmp_path)

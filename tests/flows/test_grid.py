@@ -25,7 +25,7 @@ from tests.running import make_photos, plan_text
 from warehouse import statements
 
 if TYPE_CHECKING:
-    from flows.run import RunOutcome
+    from flows.outcome import RunOutcome
     from flows.server import ServerHandle
 
 GRID = """

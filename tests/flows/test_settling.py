@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from flows.run import Run
+from flows.run_journal import RunJournal
+from flows.settling import Settling
 from foodvision.home import Home
 from foodvision.models import facts as torch_facts
+from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
 from foodvision.store import Store
@@ -31,7 +33,7 @@ def test_weights_and_models_are_found_before_others_have_to_wait(
     photos = make_photos(tmp_path / "photos", train=4, test=2)
     text = plan_text(photos, "grid: {model.hidden: [4, 5], optimizer.lr: [0.1, 0.2]}\n")
     plan = load_plan(text.replace("tiny_vgg, hidden: 4", "mlp, weights: ./mlp.pth"))
-    datasets = {"photos": fetch_data(plan, "photos", home, progress=SILENT)}
+    fetch_data(plan, "photos", home, progress=SILENT)
     lock = Store(home.store).root / "locks" / f"{REACH_LOCK}.lock"
     asked: list[str] = []
 
@@ -45,6 +47,8 @@ def test_weights_and_models_are_found_before_others_have_to_wait(
 
     monkeypatch.setattr(torch_facts, "describe", watched("model", torch_facts.describe))
     monkeypatch.setattr(LibraryFacts, "_find_weights", watched("weights", lambda *_: "0" * 64))
-    run = Run(plan, home, run_id="1", overrides=(), workers=None, progress=SILENT)
-    run._settle(datasets)
+    journal = RunJournal(home.journals / "1.jsonl")
+    settling = Settling(plan, home, expand(plan), (), journal=journal, progress=SILENT)
+    settling.fetch(refresh=False)
+    settling.settle()
     assert asked == ["weights", "model", "model"]

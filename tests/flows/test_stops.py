@@ -19,7 +19,7 @@ from tasks.verifying import verify_plan
 from tests.running import make_photos, plan_text
 
 if TYPE_CHECKING:
-    from flows.run import RunOutcome
+    from flows.outcome import RunOutcome
     from flows.server import ServerHandle
 
 PLAN = """

@@ -24,7 +24,7 @@ from tests.running import make_photos, plan_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.run import RunOutcome
+    from flows.outcome import RunOutcome
     from flows.server import ServerHandle
 
 GRID = """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.run import _describe_compiled, _describe_compiled_composite
+from flows.run_journal import describe_compiled, describe_compiled_composite
 from foodvision.plan.work import plan_work
 from tasks.finished import StoreFinished
 from tasks.journal import Journal
@@ -34,8 +34,8 @@ def note(ran: Ran, run_id: str, *, plan: str = "small") -> None:
     journal.write(
         "compiled",
         hits=[list(hit) for hit in ran.work.hits],
-        cells=[_describe_compiled(compiled) for compiled in ran.graph.cells],
-        composites=[_describe_compiled_composite(each) for each in ran.graph.composites],
+        cells=[describe_compiled(compiled) for compiled in ran.graph.cells],
+        composites=[describe_compiled_composite(each) for each in ran.graph.composites],
     )
 
 

@@ -1,0 +1,177 @@
+"""Deciding what a run has to do: its data is fetched, its cells are compiled, the store is asked.
+
+A run decides again where it has learned something since: what a stop rule looked at, that a
+micro-batch does not fit a device.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from foodvision.plan.graph import compile_cells
+from foodvision.plan.lint import lint
+from foodvision.plan.phases import phase_steps
+from foodvision.plan.work import plan_work
+from foodvision.store import Store
+from tasks.facts import LibraryFacts
+from tasks.finished import StoreFinished
+from tasks.plan_data import fetch_data, known_data
+from tasks.prefect_tasks import do_step
+from tasks.reach import REACH_LOCK
+from tasks.soundness import set_damaged_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flows.run_journal import RunJournal
+    from foodvision.data.datasets import Dataset
+    from foodvision.home import Home
+    from foodvision.plan.composites import Composite
+    from foodvision.plan.expand import Cell
+    from foodvision.plan.graph import Graph
+    from foodvision.plan.schema import Plan
+    from foodvision.plan.work import Work
+    from foodvision.progress import Progress
+
+logger = logging.getLogger("foodvision.run")
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a run has decided to do.
+
+    Attributes:
+        graph: the compiled plan.
+        work: what is missing of it.
+        facts: that it was compiled with.
+    """
+
+    graph: Graph
+    work: Work
+    facts: LibraryFacts
+
+
+class Settling:
+    """Fetches the data of one run, and decides what is to be done."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        home: Home,
+        cells: Sequence[Cell],
+        composites: Sequence[Composite],
+        *,
+        journal: RunJournal,
+        progress: Progress,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            plan: of the run.
+            home: of the run.
+            cells: of the plan.
+            composites: of the plan.
+            journal: of the run.
+            progress: whoever watches.
+        """
+        self.last: Settled | None = None
+        self._plan = plan
+        self._home = home
+        self._cells = cells
+        self._composites = composites
+        self._journal = journal
+        self._progress = progress
+        self._store = Store(home.store)
+        self._datasets: Mapping[str, Dataset] = {}
+
+    def fetch(self, *, refresh: bool) -> None:
+        """Fetch the data sets that cells use; what is known and unchanged is not asked for.
+
+        Args:
+            refresh: ask the sources again whether their data changed.
+        """
+        names = dict.fromkeys(
+            name
+            for cell in self._cells
+            for name in (cell.settings.data.name, cell.settings.test.name)
+        )
+        self._datasets = {name: self._fetch_one(name, refresh=refresh) for name in names}
+
+    def warn(self) -> None:
+        """Say what is odd about the plan, now that its images are known."""
+        images = {
+            (name, split): digests
+            for name, dataset in self._datasets.items()
+            for split, digests in _digests_by_split(dataset).items()
+        }
+        for warning in lint(self._plan, self._cells, images):
+            logger.warning("%s", warning)
+
+    def settle(self, first: Work | None = None) -> Settled:
+        """Decide what is to be done, and write it down before the store can lose any of it.
+
+        Args:
+            first: what was to be done when the run began; `None`: it begins now.
+        """
+        while True:
+            facts = LibraryFacts(home=self._home, base=self._plan.folder, datasets=self._datasets)
+            facts.ask_ahead(
+                step.settings for cell in self._cells for step in phase_steps(cell.settings)
+            )
+            with self._store.lock(REACH_LOCK):
+                finished = StoreFinished(self._store)
+                graph = compile_cells(self._cells, facts, self._composites, finished)
+                work = plan_work(
+                    graph,
+                    finished,
+                    features_bytes=self._plan.limits.features_bytes,
+                    latency=self._plan.evaluate.latency,
+                )
+                if not set_damaged_aside(work, self._store, self._home):
+                    self.last = Settled(graph, work, facts)
+                    self._note(self.last, first or work)
+                    return self.last
+            self.fetch(refresh=False)
+
+    def _note(self, settled: Settled, first: Work) -> None:
+        names = settled.facts.device_names
+        self._journal.compiled(
+            settled.graph,
+            settled.work,
+            naive=first.naive,
+            predicted=first.predicted,
+            devices=[*dict.fromkeys(n for cell in self._cells for n in names(cell.settings))],
+        )
+
+    def _fetch_one(self, name: str, *, refresh: bool) -> Dataset:
+        started = time.perf_counter()
+        dataset = None if refresh else known_data(self._plan, name, self._home)
+        is_hit = dataset is not None
+        if dataset is None:
+            fetch = partial(
+                fetch_data, self._plan, name, self._home, progress=self._progress, refresh=refresh
+            )
+            dataset = do_step(f"fetch {name}", fetch)
+        entry = self._store.get("dataset", dataset.key)
+        self._journal.write(
+            "dataset",
+            name=name,
+            key=dataset.key,
+            source=self._plan.data[name].source,
+            is_hit=is_hit,
+            seconds=time.perf_counter() - started,
+            bytes=entry.size_bytes,
+        )
+        return dataset
+
+
+def _digests_by_split(dataset: Dataset) -> dict[str, list[str]]:
+    splits: dict[str, list[str]] = {"train": [], "test": []}
+    columns = (dataset.table.column(name).to_pylist() for name in ("split", "sha256"))
+    for split, sha256 in zip(*columns, strict=True):
+        splits[split].append(sha256)
+    return splits
