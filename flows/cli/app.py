@@ -11,14 +11,16 @@ from flows.cli import (
     house,
     logs,
     plans,
+    predicting,
+    ranking,
     reporting,
-    results,
     running,
     services,
     showing,
     summarizing,
     tracing,
     verifying,
+    winning,
 )
 
 app = typer.Typer(
@@ -43,7 +45,9 @@ showing.register(app)
 running.register(app)
 verifying.register(app)
 comparing.register(app)
-results.register(app)
+ranking.register(app)
+winning.register(app)
+predicting.register(app)
 tracing.register(app)
 logs.register(app)
 asking.register(app)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli import formats, tables
+from flows.cli.finding import translated
 from flows.cli.options import AsJson, HomeFolder, current_home
-from flows.cli.results import translated
 from foodvision.errors import WarehouseError
 
 if TYPE_CHECKING:

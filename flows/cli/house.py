@@ -217,9 +217,13 @@ def export(
 
 def ls_models(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
     """List the saved models, the best of each plan first."""
-    from flows.cli.results import ranked
+    from flows.cli.finding import ranked
 
-    saved = [row for row in ranked(None) if row["model_path"] and Path(row["model_path"]).is_file()]
+    saved = [
+        row
+        for row in ranked(None, ())[0]
+        if row["model_path"] and Path(row["model_path"]).is_file()
+    ]
     saved.sort(key=lambda row: row["plan"])
     columns = (
         tables.Column("Plan", "plan"),

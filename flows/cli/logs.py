@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import tables
+from flows.cli.finding import PlanOrLatest, find_plan
 from flows.cli.options import AsJson, HomeFolder, current_home
-from flows.cli.results import PlanOrLatest, find_plan
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from flows.cli import tables
+from flows.cli.finding import PlanOrLatest, find_plan, leaderboard_of
 from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
-from flows.cli.results import PlanOrLatest, find_plan, leaderboard_of
 
 OutputFile = Annotated[
     Path | None,

@@ -13,7 +13,7 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import print_work
-from flows.cli.results import judge, leaderboard_columns, print_leaderboard, say_diverged
+from flows.cli.ranking import judge, leaderboard_columns, print_leaderboard, say_diverged
 from flows.cli.tables import count
 from tasks.accounting import fallen_words
 

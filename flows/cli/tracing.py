@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.cli import tables
+from flows.cli.finding import find_named
 from flows.cli.options import AsJson, HomeFolder, current_home
-from flows.cli.results import find_named
 
 if TYPE_CHECKING:
     from tasks.lineage import Lineage

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.main import get_command
 
-from flows.cli import main, results, tables
+from flows.cli import main, ranking, tables, winning
 from flows.cli.app import app
 from flows.cli.plans import print_work
 from foodvision.home import Home
@@ -470,13 +470,13 @@ def test_columns_are_those_that_say_something(
     by: str, change: dict[str, Any], expected: list[str]
 ) -> None:
     rows = [{"augment": "none", "mix": "none", "latency_ms": None}, change]
-    columns = results.leaderboard_columns(by, rows)
+    columns = ranking.leaderboard_columns(by, rows)
     assert [column.title for column in columns] == expected
     assert tables.difference(-0.05) == "-0.0500"
 
 
 def _print_board(*, as_json: bool) -> None:
-    tables.print_rows(ROWS, results.LEADERBOARD, as_json=as_json, empty="")
+    tables.print_rows(ROWS, ranking.LEADERBOARD, as_json=as_json, empty="")
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
@@ -607,7 +607,7 @@ TOGETHER = "where 32 are answered together"
 def test_best_says_what_was_measured(
     given: dict[str, Any], lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results._say_latency(given)
+    winning._say_latency(given)
     assert capsys.readouterr().out.splitlines() == lines
 
 
@@ -621,7 +621,7 @@ def test_best_says_what_was_measured(
     ],
 )
 def test_wilson_interval(accuracy: float, images: int, low: float, high: float) -> None:
-    found = results.wilson_interval(accuracy, images)
+    found = winning.wilson_interval(accuracy, images)
     assert found == (pytest.approx(low, abs=1e-5), pytest.approx(high, abs=1e-5))
 
 

@@ -14,7 +14,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 import warehouse
 from flows import live
 from flows.artifacts import LeaderboardArtifact
-from flows.cli import main, results
+from flows.cli import main, ranking
 from flows.grid import run_plan
 from foodvision.errors import WarehouseError
 from foodvision.home import Home
@@ -211,7 +211,7 @@ def test_what_is_made_of_cells_is_no_cell_to_come() -> None:
         {"run_id": "run-1", "status": status, "kind": kind}
         for status, kind in [*found, ("pending", "mean")]
     ]
-    assert results._running_notes([run], rows) == [
+    assert ranking._running_notes([run], rows) == [
         "small is running (since 2026-03-01 09:00 UTC): 2 of 3 cells have finished so far"
     ]
 

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import warehouse
-from flows.cli.results import epoch_words
+from flows.cli.ranking import epoch_words
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
