@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from foodvision.plan.alerts import mask_addresses, mask_webhooks
+from foodvision.plan.alerts import mask_addresses, mask_links
 from foodvision.plan.expand import Cell
 from tasks.environment import describe_environment
 from tasks.journal import STARTED, Journal, read_journal
@@ -48,7 +48,7 @@ class RunJournal(Journal):
 
         def mask(text: str) -> str:
             """Take the addresses of this plan and of others out of what differs from the commit."""
-            return mask_webhooks(mask_addresses(text, plan.alerts))
+            return mask_links(mask_addresses(text, plan.alerts))
 
         cells = [_describe_cell(row) for row in rows if isinstance(row, Cell)]
         made = [_describe_composite(row) for row in rows if not isinstance(row, Cell)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from foodvision.plan.alerts import mask_webhooks
+from foodvision.plan.alerts import mask_links
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ _MOST_DIFF_BYTES = 64 * 1024
 
 
 def describe_environment(
-    folder: Path, mask: Callable[[str], str] = mask_webhooks
+    folder: Path, mask: Callable[[str], str] = mask_links
 ) -> dict[str, Any]:
     """Return JSON values: Python, all packages, the machine, and the git repository of a folder.
 
@@ -42,7 +42,7 @@ def describe_environment(
 
 
 def describe_repository(
-    folder: Path, mask: Callable[[str], str] = mask_webhooks
+    folder: Path, mask: Callable[[str], str] = mask_links
 ) -> dict[str, Any] | None:
     """Return the commit of the repository that a folder lies in, and what differs from it.
 

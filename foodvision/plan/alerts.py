@@ -60,7 +60,14 @@ _ELSEWHERE = ("slack", "teams", "email", "e-mail", "discord", "pagerduty", "matt
 _MASK = "…"
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _MASKED = re.compile(rf"https?://[^/@]+/{_MASK}[0-9a-f]{{8}}")
-_LINK = re.compile(r"""\w[\w+.-]{0,30}://[^\s"'<>…]+""")  # bounded: long lines stay cheap
+# The mark, as JSON and percent-encoding also write it, user and password, host and port, the rest.
+# Whatever is looked at twice has a bound, so that long lines stay cheap.
+_LINK = re.compile(
+    r"""((?::|%3a)(?:\\?/|%2f){2})([^\s/?#]{0,300}@)?"""
+    r"""((?:\[[\da-f:.]+\]|[\w.-]*)(?::\d{1,5}\b)?)([^\s"'<>]*)""",
+    re.IGNORECASE,
+)
+_NOTHING = re.compile(rf"\\/|/?(?:{_MASK}[0-9a-f]{{0,8}})?")  # behind a host that is told
 _LONGEST_LABEL = 63
 Moment = Literal["epochs", "end"]
 _EXAMPLE = "write test.accuracy < 0.8, diverged, failed, finished or slower than 10 min"
@@ -231,29 +238,25 @@ def _host(rest: str) -> str:
 
 
 def mask_links(text: str) -> str:
-    """Return a text without what follows the host in the addresses that it quotes."""
+    """Return a text that shows the host alone of every address in it, but for those of files.
 
-    def masked(match: re.Match[str]) -> str:
-        link = match[0].rstrip("}]),;:")
-        _, _, rest = link.partition("://")
-        is_host = _host(rest) == rest.removesuffix("/")
-        return (link if is_host else mask_address(link)) + match[0][len(link) :]
-
-    return _LINK.sub(masked, text)
-
-
-def mask_webhooks(text: str) -> str:
-    """Return lines of any plans, or of their changes, as they can be told.
-
-    An address is masked on a line that says `hook`, and on those that follow it with addresses.
+    Nothing else can be told by its looks: in `ntfy.sh/lunch` a plain word is the secret. No digits
+    of a digest either, by which a short password could be tried.
     """
-    lines = []
-    is_near = False
-    for line in text.split("\n"):
-        has_link = bool(_LINK.search(line))
-        is_near = "hook" in line.lower() or (is_near and has_link)
-        lines.append(mask_links(line) if is_near and has_link else line)
-    return "\n".join(lines)
+    return _LINK.sub(_masked_link, text)
+
+
+def _masked_link(link: re.Match[str]) -> str:
+    mark, user, host, behind = link.groups(default="")
+    rest = behind.rstrip("}]),;:.")
+    tail = behind[len(rest) :]
+    is_file = link.string.endswith("file", 0, link.start())
+    if is_file or (not user and _NOTHING.fullmatch(rest)):
+        return link[0]
+    if not host or "@" in rest:  # what looks like the host may be the beginning of a password
+        return f"{mark}{_MASK}{tail}"
+    begin = f"{mark}{_MASK}@" if user else mark
+    return f"{begin}{host}/{_MASK}{tail}" if rest else f"{begin}{host}{tail}"
 
 
 def written_addresses(rules: Sequence[AlertRule]) -> list[str]:
@@ -389,8 +392,11 @@ def _listed(targets: Any) -> Any:
 
 
 def _check_targets(targets: tuple[Any, ...]) -> tuple[Any, ...]:
-    if twice := [each for each in targets if targets.count(each) > 1]:
-        raise broken_rule(f"must be different, got {told_target(twice[0])} twice: keep one")
+    known = set()
+    for target in targets:
+        if target in known:
+            raise broken_rule(f"must be different, got {told_target(target)} twice: keep one")
+        known.add(target)
     return targets
 
 

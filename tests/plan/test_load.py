@@ -1126,12 +1126,12 @@ LINES = [
     (
         "an alert to a list of addresses",
         GOOD + "alerts: [{when: failed, notify: {webhook: ['https://hooks.slack.com/SECRET']}}]\n",
-        '13:43: alerts[0].notify.webhook: must be a text, got ["https://hooks.slack.com/…37e8d323"]',
+        '13:43: alerts[0].notify.webhook: must be a text, got ["https://hooks.slack.com/…"]',
     ),
     (
         "alerts that are an address",
         GOOD + "alerts: https://hooks.slack.com/SECRET\n",
-        "13:9: alerts: must be a list, got 'https://hooks.slack.com/…37e8d323'",
+        "13:9: alerts: must be a list, got 'https://hooks.slack.com/…'",
     ),
     (
         "an alert to an address with a password",

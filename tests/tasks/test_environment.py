@@ -47,20 +47,22 @@ def test_changes_anywhere_in_the_repository_are_told(repository: Path) -> None:
     assert found["untracked"] == 1
 
 
-def test_a_diff_tells_no_address_of_a_webhook(repository: Path) -> None:
-    """Of whichever plan, added or removed, nor the beginning of one that is cut."""
-    plan = repository.parent / "model.py"
-    plan.write_text("notify:\n  - webhook:\n      https://hooks.slack.com/SECRET/1\n")
+def test_a_diff_tells_of_addresses_the_host_alone(repository: Path) -> None:
+    """Of whatever file, added or removed, nor the beginning of one that is cut."""
+    file = repository.parent / "model.py"
+    file.write_text("notify:\n  - webhook:\n      https://hooks.slack.com/SECRET/1\n")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-a", "-m", "next"]
     subprocess.run(git, cwd=repository, check=True)
     long = "x" * (64 * 1024 - 290)
-    new = "notify: {webhook: https://hooks.slack.com/SECRET/2}\nsave: none\nsee: https://example.org/a/page\n"
-    plan.write_text(f"{new}{long}\nhook: http://x.org/{'SECRET' * 100}\n")
+    new = "notify: {webhook: https://hooks.slack.com/SECRET/2}\nrate = 2\n"
+    new += "data = 'https://me:SECRET@example.org/data.zip'\nask('https://x.org?token=SECRET')\n"
+    file.write_text(f"{new}{long}\nsee: http://x.org/{'SECRET' * 100}\n")
     found = describe_repository(repository)
     assert found is not None
     assert "SECRET" not in found["diff"]
-    assert "\n-      https://hooks.slack.com/…" in found["diff"]
-    assert "\n+see: https://example.org/a/page\n" in found["diff"]
+    assert "\n-      https://hooks.slack.com/…\n" in found["diff"]
+    told = "+rate = 2\n+data = 'https://…@example.org/…'\n+ask('https://x.org/…')\n"
+    assert told in found["diff"]
 
 
 def test_a_long_diff_is_cut_and_says_so(repository: Path) -> None:

@@ -1,0 +1,91 @@
+"""What is told of addresses, and rules with many who are to know."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from foodvision.plan.alerts import mask_address, mask_links
+from foodvision.plan.load import load_plan
+from tests.running import plan_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def test_addresses_are_told_by_their_host_and_told_apart() -> None:
+    one, other = (mask_address(f"https://hooks.example.org:8080/{name}?k=v") for name in "ab")
+    assert one != other
+    assert one.startswith("https://hooks.example.org:8080/…")
+    assert mask_address(one) == one
+    assert mask_address("${TOKEN}") == "${TOKEN}"
+    for tricky in ("https://x.org/${A}/SECRET", "${A}://u:SECRET@x.org/", "http://x.org/…/SECRET"):
+        assert "SECRET" not in mask_address(tricky)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("see (https://x.org/a/b).", "see (https://x.org/…)."),
+        ("{a: https://x.org/a?b=c#d, e: 1}", "{a: https://x.org/…, e: 1}"),
+        ("https://x.org?token=SECRET", "https://x.org/…"),
+        ("https://x.org#SECRET", "https://x.org/…"),
+        ("https://me:SECRET@x.org", "https://…@x.org"),
+        ("https://SECRET@x.org/a.git", "https://…@x.org/…"),
+        ("postgres://me:SEC'RET@x.org:5432/a", "postgres://…@x.org:5432/…"),
+        ("postgres://me:SEC/RET@x.org/a", "postgres://…"),
+        (f"https://me:{'SECRET' * 100}@x.org/a", "https://…"),
+        ('{"a":"https:\\/\\/x.org\\/SECRET"}', '{"a":"https:\\/\\/x.org/…"}'),
+        ("b?next=https%3A%2F%2Fx.org%2FSECRET&c", "b?next=https%3A%2F%2Fx.org/…"),
+        ("http://[::1]:8000/SECRET", "http://[::1]:8000/…"),
+        ("f'https://{host}/SECRET'", "f'https://…'"),
+        ("http://x.org/…/SECRET", "http://x.org/…"),
+        ("https://a.org/SECRET,https://b.org/SECRET", "https://a.org/…"),
+    ],
+)
+def test_a_text_tells_of_addresses_the_host_alone(text: str, told: str) -> None:
+    assert mask_links(text) == told
+    assert mask_links(told) == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://x.org, http://localhost:4200/", "https://x.org/…0123abcd: a", "file:///a/b?c=d@e",
+     "a: b // c", "${HOOK}", "x[::2]", "{a://}"],
+)  # fmt: skip
+def test_what_holds_no_secret_address_stays(text: str) -> None:
+    assert mask_links(text) == text
+
+
+def _growth(work: Callable[[int], Callable[[], object]], size: int) -> float:
+    """Return how many times as long work of eight times the size takes."""
+
+    def seconds(size: int) -> float:
+        doing, found = work(size), []
+        for _ in range(3):
+            started = time.perf_counter()
+            doing()
+            found.append(time.perf_counter() - started)
+        return min(found)
+
+    return seconds(8 * size) / seconds(size)
+
+
+@pytest.mark.parametrize("unit", ["://", "%3A%2F%2F'", "a://b'", "x", "https://u:p", "@"])
+def test_masking_a_long_line_takes_time_in_proportion(unit: str) -> None:
+    growth = _growth(lambda size: lambda: mask_links(unit * size), 2_000)
+    assert growth < 24  # 8 in proportion, 64 with its square
+
+
+def test_who_is_told_costs_time_in_proportion_to_their_number(tmp_path: Path) -> None:
+    def reading(count: int) -> Callable[[], object]:
+        hooks = [{"webhook": f"https://x.org/{number}"} for number in range(count)]
+        rules = json.dumps([{"when": "finished", "notify": hooks}])
+        text = plan_text(tmp_path, f"alerts: {rules}\n")
+        return lambda: load_plan(text)
+
+    assert _growth(reading, 100) < 24
