@@ -62,7 +62,7 @@ class Alarms:
         Args:
             living: gives the ids of the runs of this home that go on.
         """
-        self._tell(self._book.take_over(self._run_id, living, self._channels.reaches))
+        self._tell(self._book.take_over(self._run_id, living, self._channels))
 
     def look(self, cells: Iterable[tuple[CompiledCell, bool]]) -> None:
         """Look at cells while the run goes on: at their epochs so far, and at what they came to.
@@ -225,7 +225,7 @@ def tell_left(home: Home, living: Callable[[], Collection[str]]) -> None:
     """
     book, channels = AlertBook(home), Channels(())
     me = str(own_lease(Store(home.store).leases))
-    left = book.take_over(me, living, channels.reaches)
+    left = book.take_over(me, living, channels)
     if not left:
         return
     teller = Teller(book, channels, home)

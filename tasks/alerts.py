@@ -4,20 +4,23 @@ A home keeps one book of alerts, an append-only file of events beside the journa
 
 * `raised`: what is to be told, and to whom; the run that wrote it is to tell it;
 * `taken`: another tells it now, because that one is over: a run, or a process that holds a lease;
+* `waiting`: nobody was asked, because it is not known whom, and why;
 * `told`: what became of telling it.
 
 An alert is named by the digest of what makes it the same one: plan, cell, rule, the result that the
 rule looked at, and who is told. Whoever finds it again, in this run or another, finds its name in
-the book.
+the book. Without it, what is found is new: a book that is lost lets alerts be told again. Where it
+cannot be used, only the log is told, which no alert that comes twice can wake.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
@@ -26,7 +29,7 @@ from foodvision.hashing import digest
 from foodvision.leases import Lease, is_over
 from foodvision.plan.alerts import told_target
 from foodvision.store import Store
-from tasks.journal import Journal, read_events
+from tasks.journal import Journal, read_events_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -34,13 +37,16 @@ if TYPE_CHECKING:
     from foodvision.home import Home
     from foodvision.plan.alerts import AlertRule, Condition
     from foodvision.plan.schema import Plan
+    from tasks.notifying import Channels
 
 logger = logging.getLogger("foodvision.run")
 
 MOST_TRIES = 5
 NOBODY = "no run"
+LOG: Final = "log"
 _LOCK = "alerts"
 _ID_LENGTH = 32
+_SIGNS = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Kept:
         teller: the run that is to tell it, the lease of who does without one, or nobody.
         tries: runs that tried to.
         told_at: when it was told; `None`: it was not.
-        error: why the last try failed.
+        error: why the last try failed, or nobody could be asked.
     """
 
     alert: Alert
@@ -219,16 +225,20 @@ def _message(plan_name: str, rule: AlertRule, finding: Finding, hit: _Hit) -> st
         return f"{who} finished" + ("" if finding.status == "completed" else f" ({finding.status})")
     if condition.kind == "slower":
         return f"{who} took {hit.value:.1f} s ({rule.when})"
-    value = "no finite number" if hit.value is None else f"{hit.value:.4g}"
     when = f" after epoch {hit.epoch}" if hit.epoch else ""
-    stopped = ", which ends its training" if rule.stop else ""
-    return f"{who}: {condition.metric} is {value}{when} ({rule.when}){stopped}"
+    value = "no finite number" if hit.value is None else f"{hit.value:.4g}"
+    counts = "" if hit.value is not None else "so "  # what is no number is worse than any
+    # In words: a chat takes < and > for the ends of a link.
+    bound = f"{counts}{_SIGNS[condition.sign]} {condition.threshold:.10g}"
+    stopped = "; its training ends there" if rule.stop else ""
+    return f"{who}: {condition.metric} is {value}{when}, {bound}{stopped}"
 
 
 class AlertBook:
     """The book of a home; every change is on the disk before anything is told.
 
     A book that cannot be used, and a line that cannot be read, are a warning: no run fails for it.
+    What was read once is not read again, as long as the file only grows.
     """
 
     def __init__(self, home: Home) -> None:
@@ -236,53 +246,73 @@ class AlertBook:
         self._path = home.alerts
         self._store = Store(home.store)
         self._warned: set[str] = set()
+        self._lock = threading.Lock()
+        self._kept: dict[str, Kept] = {}
+        self._read_until = (0, 0)  # inode of the file, bytes
 
     def read(self) -> dict[str, Kept]:
         """Return all alerts, by name."""
-        kept: dict[str, Kept] = {}
         with self._guarded():
-            for event in read_events(self._path) if self._path.exists() else ():
+            return self._read()
+        return {}
+
+    def _read(self) -> dict[str, Kept]:
+        """Return all alerts, by name.
+
+        Raises:
+            OSError: the book cannot be read.
+        """
+        with self._lock:
+            inode, read = self._read_until
+            try:
+                about = self._path.stat()
+            except FileNotFoundError:
+                about = None
+            if about is None or about.st_ino != inode or about.st_size < read:
+                self._kept, read = {}, 0
+            events, read = read_events_from(self._path, read) if about else ([], 0)
+            for event in events:
                 try:
-                    _apply(event, kept)
+                    _apply(event, self._kept)
                 except (KeyError, TypeError, ValueError) as error:
                     self._warn(f"a line of {self._path} is passed over: {_why(error)}")
-        return kept
+            self._read_until = (about.st_ino if about else 0, read)
+            return dict(self._kept)  # another thread may read on
 
     def raise_new(self, alerts: Sequence[Alert]) -> list[Alert]:
-        """Write down those that are new; return them."""
+        """Write down those that are new; return them, and what the log is to tell in any case."""
         if not alerts:
             return []
-        new: dict[str, Alert] = {}
+        new = {each.alert_id: each for each in alerts if each.channel == LOG}
         with self._guarded(), self._writing() as write:
-            known = self.read()
+            known = self._read()
             unknown = {each.alert_id: each for each in alerts if each.alert_id not in known}
+            new = {}
             for alert in unknown.values():
                 write("raised", **asdict(alert))
                 new[alert.alert_id] = alert
         return list(new.values())
 
     def take_over(
-        self,
-        teller: str,
-        living: Callable[[], Collection[str]],
-        reaches: Callable[[str], bool],
+        self, teller: str, living: Callable[[], Collection[str]], channels: Channels
     ) -> list[Alert]:
         """Let one tell what others were to tell and did not before they ended; return that.
 
         Args:
             teller: the run, or else a lease of the store.
             living: gives the ids of the runs that go on.
-            reaches: says whether it can tell a channel.
+            channels: whom it can tell; where nobody can be asked just now, nothing is taken over.
         """
         taken: list[Kept] = []
         if not any(each.status == "pending" for each in self.read().values()):
             return []
         with self._guarded(), self._writing() as write:
             alive = {*living(), *self._leases()} - {teller}
-            for each in self.read().values():
+            for each in self._read().values():
                 is_left = each.status == "pending" and each.teller not in alive
-                if is_left and reaches(each.alert.channel):
-                    write("taken", alert_id=each.alert.alert_id, run_id=teller)
+                if is_left and channels.reaches(each.alert.channel):
+                    if channels.hindrance(each.alert.channel) is None:
+                        write("taken", alert_id=each.alert.alert_id, run_id=teller)
                     taken.append(each)
         # One that its receiver cannot bear comes after the others, which it would silence.
         return [each.alert for each in sorted(taken, key=lambda kept: kept.tries)]
@@ -290,24 +320,33 @@ class AlertBook:
     def leave(self, teller: str) -> None:
         """Let others tell what one that goes on took over and could not tell."""
         with self._guarded(), self._writing() as write:
-            for each in self.read().values():
+            for each in self._read().values():
                 if each.status == "pending" and each.teller == teller:
                     write("taken", alert_id=each.alert.alert_id, run_id=NOBODY)
 
-    def note_told(self, alert_id: str, error: str | None) -> bool:
-        """Write down what became of telling an alert.
+    def note_waiting(self, alert_ids: Iterable[str], why: str) -> None:
+        """Write down why nobody could be asked, where the book does not say so yet."""
+        with self._guarded(), self._writing() as write:
+            known = self._read()
+            for each in alert_ids:
+                if each in known and known[each].error != why:
+                    write("waiting", alert_id=each, error=why)
+
+    def note_told(self, *alert_ids: str, error: str | None = None) -> bool:
+        """Write down what became of telling alerts.
 
         Args:
-            alert_id: of the alert.
-            error: why it could not be told; `None`: it was.
+            alert_ids: of the alerts.
+            error: why they could not be told; `None`: they were.
 
         Returns:
-            Whether that was the last try.
+            Whether that was the last try of any.
         """
         with self._guarded(), self._writing() as write:
-            write("told", alert_id=alert_id, error=error)
-        kept = self.read().get(alert_id) if error else None
-        return kept is not None and kept.status == "given up"
+            for each in alert_ids:
+                write("told", alert_id=each, error=error)
+        known = self.read() if error else {}
+        return any(known[each].status == "given up" for each in alert_ids if each in known)
 
     @contextmanager
     def _writing(self) -> Iterator[Callable[..., None]]:
@@ -323,8 +362,9 @@ class AlertBook:
             yield
         except (OSError, FoodVisionError) as error:
             self._warn(
-                f"the book of alerts, {self._path}, cannot be used, and no alert that it should "
-                f"hold is told: {_why(error)}. Let it be a file that can be read and written"
+                f"the book of alerts, {self._path}, cannot be used, and of the alerts that it "
+                f"should hold the log alone tells: {_why(error)}. Let it be a file that can be "
+                "read and written"
             )
 
     def _leases(self) -> Iterator[str]:
@@ -364,6 +404,8 @@ def _apply(event: Mapping[str, Any], kept: dict[str, Kept]) -> None:
 def _changed(kept: Kept, event: Mapping[str, Any]) -> Kept:
     if event["event"] == "taken":
         return replace(kept, teller=str(event["run_id"]))
+    if event["event"] == "waiting":
+        return replace(kept, error=event["error"])
     tries, error = kept.tries + 1, event["error"]
     return replace(kept, tries=tries, error=error, told_at=None if error else event["at"])
 

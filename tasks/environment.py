@@ -20,9 +20,7 @@ _GIT_SECONDS = 10.0
 _MOST_DIFF_BYTES = 64 * 1024
 
 
-def describe_environment(
-    folder: Path, mask: Callable[[str], str] = mask_links
-) -> dict[str, Any]:
+def describe_environment(folder: Path, mask: Callable[[str], str] = mask_links) -> dict[str, Any]:
     """Return JSON values: Python, all packages, the machine, and the git repository of a folder.
 
     Args:

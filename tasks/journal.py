@@ -64,16 +64,31 @@ def read_journal(path: Path) -> list[dict[str, Any]]:
 
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Return the events of a file in order, without lines that a crash has torn."""
-    events = []
-    # Only a line feed ends a line of JSON; text has other separators within (U+2028, U+0085).
-    for line in path.read_bytes().decode("utf-8", errors="replace").split("\n"):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict) and "event" in event:
-            events.append(event)
-    return events
+    return read_events_from(path, 0)[0]
+
+
+def read_events_from(path: Path, start: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the events of a file from a byte on, and the byte behind the last of them.
+
+    A last line that is not whole may still be written: it begins where the next reading does.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        # Only a line feed ends a line of JSON; text has other separators within (U+2028, U+0085).
+        *whole, last = file.read().split(b"\n")
+    events = [event for line in whole if (event := _event(line)) is not None]
+    end = start + sum(len(line) + 1 for line in whole)
+    if (event := _event(last)) is not None:
+        return [*events, event], end + len(last)
+    return events, end
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line.decode("utf-8", errors="replace"))
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _is_torn(path: Path) -> bool:

@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import ipaddress
 import logging
+import os
 import queue
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass
 
 import tenacity
 
-from foodvision.data.sources import expand_variables
-from foodvision.errors import DataError, FoodVisionError
+from foodvision.errors import FoodVisionError
 from foodvision.plan.alerts import BlockTarget, WebhookTarget, is_variable, told_target
+from tasks.alerts import LOG
 from tasks.reporting import report_path
 
 if TYPE_CHECKING:
@@ -38,6 +42,7 @@ WAIT_SECONDS = 5.0
 _TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
 _MAY_HEAL = frozenset({408, 425, 429})
+_KEPT = "It is kept, and the next run tries again"
 
 AnyTarget = Literal["log"] | WebhookTarget | BlockTarget
 
@@ -52,10 +57,6 @@ class _NoAnswerError(_NotToldError):
 
 class _RefusedError(_NotToldError):
     """Who is to be told answers, and wants none of this alert; of others it may."""
-
-
-class _UnknownAddressError(_NotToldError):
-    """Nobody was asked, because it is not known who."""
 
 
 class Channels:
@@ -80,7 +81,15 @@ class Channels:
             return BlockTarget(block=name)
         if kind == "webhook" and is_variable(name):
             return WebhookTarget(webhook=name)
-        return "log" if kind == "log" else None
+        return LOG if kind == LOG else None
+
+    def hindrance(self, channel: str) -> str | None:
+        """Say why nobody can be asked now, if so: a variable that holds the address is not set."""
+        target = self.find(channel)
+        if not isinstance(target, WebhookTarget) or _resolved(target.webhook):
+            return None
+        name = target.webhook[2:-1]
+        return f"{name} is not set: export {name}=ADDRESS where the plan runs"
 
 
 class Teller:
@@ -104,14 +113,22 @@ class Teller:
 
     def tell(self, alerts: Iterable[Alert]) -> None:
         """Tell alerts that stand in the book: the log here and now, all others soon."""
+        logged = []
+        hindered: dict[str, list[Alert]] = {}
         for alert in alerts:
-            target = self._channels.find(alert.channel)
-            if target == "log":
+            if self._channels.find(alert.channel) == LOG:
                 logger.warning("alert: %s", alert.message)
-                self._book.note_told(alert.alert_id, None)
-            elif target is not None:
+                logged.append(alert.alert_id)
+            elif (hindrance := self._channels.hindrance(alert.channel)) is not None:
+                hindered.setdefault(hindrance, []).append(alert)
+            elif self._channels.reaches(alert.channel):
                 self._waiting.put(alert)
                 self._start()
+        if logged:
+            self._book.note_told(*logged)
+        for hindrance, kept in hindered.items():
+            self._book.note_waiting([each.alert_id for each in kept], hindrance)
+            self._warn(kept[0], hindrance, _KEPT)
 
     def close(self, *, wait_seconds: float = WAIT_SECONDS) -> bool:
         """Wait for what is being told, as long as it gets on.
@@ -149,19 +166,15 @@ class Teller:
         """Tell an alert, and note what became of it; whatever goes wrong is its channel's alone."""
         try:
             self._ask(alert, poster)
-        except _UnknownAddressError as error:
-            self._silent.add(alert.channel)
-            self._warn(alert, str(error), "It is kept, and the next run tries again")
         except Exception as error:
             known = isinstance(error, _NotToldError)
             reason = str(error) if known else f"it cannot be asked ({type(error).__name__})"
             if not isinstance(error, _RefusedError):
                 self._silent.add(alert.channel)
-            is_given_up = self._book.note_told(alert.alert_id, reason)
-            after = "It is kept, and the next run tries again"
-            self._warn(alert, reason, "It is given up after the last try" if is_given_up else after)
+            is_given_up = self._book.note_told(alert.alert_id, error=reason)
+            self._warn(alert, reason, "It is given up after the last try" if is_given_up else _KEPT)
         else:
-            self._book.note_told(alert.alert_id, None)
+            self._book.note_told(alert.alert_id)
 
     def _ask(self, alert: Alert, poster: _Poster) -> None:
         """Tell an alert.
@@ -216,14 +229,14 @@ class _Poster:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[bool, httpx.AsyncClient] = {}
 
     def __enter__(self) -> _Poster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._client:
-            self._runner.run(self._client.aclose())
+        for client in self._clients.values():
+            self._runner.run(client.aclose())
         self._runner.close()
 
     def post(self, address: str, content: dict[str, Any], *, key: str) -> None:
@@ -240,10 +253,7 @@ class _Poster:
         self._runner.run(self._post(_resolved(address), content, key))
 
     async def _post(self, address: str, content: dict[str, Any], key: str) -> None:
-        import httpx
-
-        if self._client is None:
-            self._client = httpx.AsyncClient(timeout=None)
+        client = self._client(is_direct=needs_no_proxy(address))
         trying = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(_TRIES),
             wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE_SECONDS),
@@ -252,21 +262,44 @@ class _Poster:
         )
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await trying(_post_once, self._client, address, content, key)
+                await trying(_post_once, client, address, content, key)
         except TimeoutError as error:
             raise _NoAnswerError(f"it does not answer within {ANSWER_SECONDS:g} s") from error
 
+    def _client(self, *, is_direct: bool) -> httpx.AsyncClient:
+        """Return a client that asks directly, or by the proxies that the environment names."""
+        import httpx
+
+        if is_direct not in self._clients:
+            transport = httpx.AsyncHTTPTransport() if is_direct else None
+            try:
+                client = httpx.AsyncClient(timeout=None, transport=transport)
+            except ImportError as error:
+                raise _NotToldError(
+                    "the environment names a SOCKS proxy (ALL_PROXY or the like), which needs the "
+                    "package socksio: install it, or name the host in NO_PROXY"
+                ) from error
+            self._clients[is_direct] = client
+        return self._clients[is_direct]
+
 
 def _resolved(address: str) -> str:
-    """Put the values of variables in.
+    """Put the value of a variable in its place; empty: it is not set."""
+    return os.environ.get(address[2:-1], "") if is_variable(address) else address
 
-    Raises:
-        FoodVisionError: one is not set.
-    """
+
+def needs_no_proxy(address: str) -> bool:
+    """Say whether a host is asked without a proxy: this machine, and what `NO_PROXY` names."""
     try:
-        return expand_variables(address)
-    except DataError as error:
-        raise _UnknownAddressError(f"a variable of {address} is not set") from error
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    if proxy_bypass(host) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # it is a name
+        return False
 
 
 async def _post_once(

@@ -221,27 +221,30 @@ def test_what_is_told_without_a_run_is_told_by_no_other_meanwhile(
     tell = Teller.tell
 
     def telling(teller: Teller, alerts: Sequence[Any]) -> None:
-        meanwhile.append(len(book.take_over("a run", lambda: ["a run"], lambda _: True)))
+        meanwhile.append(len(book.take_over("a run", lambda: ["a run"], Channels(()))))
         receiver.status = 500
         tell(teller, alerts)
 
     monkeypatch.setattr(Teller, "tell", telling)
     tell_left(home, list)
     assert meanwhile == [0]
-    assert len(book.take_over("a run", lambda: ["a run"], lambda _: True)) == 1  # it was let go
+    assert len(book.take_over("a run", lambda: ["a run"], Channels(()))) == 1  # it was let go
 
 
-def test_a_book_that_cannot_be_used_fails_no_run(
-    photos: Path, home: Home, caplog: pytest.LogCaptureFixture
+def test_a_book_that_cannot_be_used_fails_no_run_and_is_missed_by_the_log_alone(
+    photos: Path, home: Home, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     home.alerts.mkdir(parents=True)
-    plan = text(photos, {"when": "finished"}, rest="")
+    rule = {"when": "finished", "notify": ["log", {"webhook": receiver.address}]}
+    plan = text(photos, rule, rest="")
     assert not run(plan, home).failures
-    assert "cannot be used, and no alert that it should hold is told: IsADirect" in caplog.text
+    assert "should hold the log alone tells: IsADirect" in caplog.text
+    assert caplog.text.count("alert: small: ") == 1
+    assert not receiver.got
     home.alerts.rmdir()
     home.alerts.write_text('{"event": "raised", "alert_id": "x"}\n{"event": "told"}\n')
     outcome = run(plan, home)
-    assert (outcome.alerts, outcome.undelivered) == (1, 0)
+    assert (outcome.alerts, outcome.undelivered, len(receiver.got)) == (1, 0, 1)
     assert f"a line of {home.alerts} is passed over: KeyError" in caplog.text
 
 
@@ -387,10 +390,10 @@ def test_epochs_are_told_while_the_run_goes_on_and_a_bound_ends_cells(
         ("train.loss > 0", 1),
         ("train.loss > 0", None),
     }
-    (stopping,) = {each["text"] for each in receiver.got if each["text"].endswith("training")} & {
+    (stopping,) = {each["text"] for each in receiver.got if each["text"].endswith("there")} & {
         each["text"] for each in receiver.got if each["cell"] == "seed 1 · 2 epochs"
     }
-    assert " after epoch 1 (train.loss > 0), which ends its training" in stopping
+    assert stopping.endswith(" after epoch 1, above 0; its training ends there")
     told = rows(home, "select epochs_trained, epochs from leaderboard order by position")
     assert [(row["epochs_trained"], row["epochs"]) for row in told] == [(1, 2), (1, 4)] * 2
     again = run_plan(plan, home=home, progress=SILENT)

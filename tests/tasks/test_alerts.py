@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from foodvision.plan.alerts import read_condition
 from foodvision.plan.load import load_plan
 from tasks import alerts, notifying
 from tasks.alerts import AlertBook, Finding, find_alerts
+from tasks.journal import read_events_from
 from tasks.notifying import Channels, Teller
 from tests.receiving import SECRET, Receiver, dripping, receiving
 from tests.running import plan_text
@@ -63,7 +65,7 @@ def tell(home: Home, plan: Plan, given: list[Alert], *, wait_seconds: float = 20
 
 
 def left(book: AlertBook, plan: Plan, run_id: str, living: Sequence[str] = ()) -> list[Alert]:
-    return book.take_over(run_id, lambda: living, Channels(plan.alerts).reaches)
+    return book.take_over(run_id, lambda: living, Channels(plan.alerts))
 
 
 @pytest.mark.parametrize(
@@ -102,21 +104,21 @@ def test_a_condition_has_one_name(threshold: float, sign: str) -> None:
         pytest.param(
             {"when": "test.accuracy < 0.8"},
             Finding("c", "one", metrics={"test.accuracy": 0.52345}, status="completed"),
-            "small: one: test.accuracy is 0.5234 (test.accuracy < 0.8)",
+            "small: one: test.accuracy is 0.5234, below 0.8",
             id="a metric",
         ),
         pytest.param(
             {"when": "train.loss > 3", "on": "epochs"},
             Finding("c", "one", curves={"train.loss": [2.0, 4.0, 5.0]},
                     curves_about={"train.loss": "a"}),
-            "small: one: train.loss is 4 after epoch 2 (train.loss > 3)",
+            "small: one: train.loss is 4 after epoch 2, above 3",
             id="the first epoch",
         ),
         pytest.param(
             {"when": "train.loss > 3", "stop": True},
             Finding("c", "one", curves={"train.loss": [None]}, curves_about={"train.loss": "a"}),
-            "small: one: train.loss is no finite number after epoch 1 (train.loss > 3), which ends "
-            "its training",
+            "small: one: train.loss is no finite number after epoch 1, so above 3; its training "
+            "ends there",
             id="the end of a cell",
         ),
         pytest.param({"when": "slower than 30 s"}, DONE,
@@ -250,11 +252,13 @@ def test_what_never_arrives_costs_little_and_is_given_up(
 @pytest.mark.parametrize(
     ("name", "value", "error"),
     [
-        ("ALL_PROXY", "no-scheme://127.0.0.1:1", "ValueError"),
-        ("SSL_CERT_FILE", "/not/there.pem", "FileNotFoundError"),
-        ("HOOK", "http://127.0.0.1/\udcff", "UnicodeEncodeError"),
+        ("ALL_PROXY", "no-scheme://127.0.0.1:1", "it cannot be asked (ValueError)"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1", "the environment names a SOCKS proxy (ALL_PROXY or "
+         "the like), which needs the package socksio: install it, or name the host in NO_PROXY"),
+        ("SSL_CERT_FILE", "/not/there.pem", "it cannot be asked (FileNotFoundError)"),
+        ("HOOK", "http://127.0.0.1/\udcff", "it cannot be asked (UnicodeEncodeError)"),
     ],
-)
+)  # fmt: skip
 def test_a_channel_that_cannot_be_asked_fails_alone(
     name: str,
     value: str,
@@ -265,18 +269,37 @@ def test_a_channel_that_cannot_be_asked_fails_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []
+    monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setattr(notifying, "notify", lambda _name, alert: told.append(alert.label))
-    monkeypatch.setenv("HOOK", "http://127.0.0.1:9/")
+    monkeypatch.setenv("HOOK", "http://hooks.invalid/")
     monkeypatch.setenv(name, value)
     both = [{"webhook": "${HOOK}"}, {"block": "email/me"}]
     plan = plan_of(tmp_path, {"when": "finished", "notify": both})
     tell(home, plan, raised(book, plan))
     assert told == ["one", "two"]
     first = next(iter(book.read().values()))
-    assert (first.tries, first.error) == (1, f"it cannot be asked ({error})")
+    assert (first.tries, first.error) == (1, error)
 
 
-def test_who_is_named_by_no_variable_costs_no_try_and_what_is_given_up_is_told(
+def test_this_machine_is_asked_without_the_proxies_of_the_environment(
+    tmp_path: Path,
+    home: Home,
+    book: AlertBook,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    for name in ("ALL_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:1")
+    plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": receiver.address}})
+    tell(home, plan, raised(book, plan))
+    assert {each.status for each in book.read().values()} == {"delivered"}
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    told = ["http://localhost:80/", "http://[::1]/", "https://hooks.example.org/a", "https://x.com"]
+    assert [notifying.needs_no_proxy(address) for address in told] == [True, True, True, False]
+
+
+def test_who_is_named_by_no_variable_costs_no_try_and_no_line_and_what_is_given_up_is_told(
     tmp_path: Path,
     home: Home,
     book: AlertBook,
@@ -287,15 +310,50 @@ def test_who_is_named_by_no_variable_costs_no_try_and_what_is_given_up_is_told(
     monkeypatch.setattr(alerts, "MOST_TRIES", 1)
     plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${HOOK}"}})
     tell(home, plan, raised(book, plan))
-    tell(home, plan, left(book, plan, "second"))
-    assert caplog.text.count("because a variable of ${HOOK} is not set. It is kept") == 2
-    assert {(each.status, each.tries) for each in book.read().values()} == {("pending", 0)}
+    why = "HOOK is not set: export HOOK=ADDRESS where the plan runs"
+    waiting = {("pending", 0, why)}
+    assert {(each.status, each.tries, each.error) for each in book.read().values()} == waiting
+    written = home.alerts.read_bytes()
+    for run_id in ("second", "third"):
+        given = left(book, plan, run_id)
+        assert len(given) == 2
+        tell(home, plan, given)
+    assert home.alerts.read_bytes() == written
+    assert caplog.text.count(f"because {why}. It is kept") == 3
     receiver.status = 404
     monkeypatch.setenv("HOOK", receiver.address)
     tell(home, plan, left(book, plan, "third"))
     assert receiver.refused == 2  # who answers is asked of each
     assert "it answers 404 Not Found. It is given up after the last try" in caplog.text
     assert {(each.status, each.tries) for each in book.read().values()} == {("given up", 1)}
+
+
+def test_a_book_is_read_once_however_often_it_is_asked(
+    tmp_path: Path, book: AlertBook, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(tmp_path, {"when": "finished"})
+    seen: list[int] = []
+
+    def reading(path: Path, start: int) -> tuple[list[dict[str, Any]], int]:
+        events, end = read_events_from(path, start)
+        seen.append(len(events))
+        return events, end
+
+    monkeypatch.setattr(alerts, "read_events_from", reading)
+    for about in ("a", "b", "c"):
+        for alert in raised(book, plan, about=about):
+            book.note_told(alert.alert_id, error="why")
+    assert sum(seen) == 12  # of six alerts, that they were raised and told
+    other = AlertBook(home).read()  # as a process reads it that has not seen it grow
+    assert book.read() == other
+    with home.alerts.open("a", encoding="utf-8") as file:
+        file.write('{"event": "told", "alert_id": "torn')
+    assert book.read() == other
+    assert book.note_told(next(iter(other)), error=None) is False
+    assert [each.status for each in book.read().values()] == ["delivered"] + ["pending"] * 5
+    home.alerts.unlink()
+    assert book.read() == {}
+    assert len(raised(book, plan)) == 2  # a book that is lost has told nothing
 
 
 def test_an_answer_has_its_time_in_all(
