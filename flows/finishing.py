@@ -94,14 +94,15 @@ class Finishing:
         saved = {row["label"]: row["model_path"] for row in leaderboard if row["model_path"]}
         models = {label: Path(path) for label, path in saved.items()}
         told = self._journal.outcomes()
+        home = self._publisher.home
         finished = [row for row in told.values() if row["status"] == "completed"]
         latest = max(finished, key=lambda row: row["at"], default={"model_path": None})
         first = leaderboard[0]
         link_names(
-            self._publisher.home.models / self._publisher.plan.name,
+            home.models / self._publisher.plan.name,
             models,
             best=models.get(first["label"]) if first["rank"] else None,
-            latest=Path(latest["model_path"]) if latest["model_path"] else None,
+            latest=home.root / latest["model_path"] if latest["model_path"] else None,
         )
 
     def _note_cells(self, graph: Graph, failures: Mapping[str, str]) -> None:

@@ -21,6 +21,7 @@ from flows.run_journal import RunJournal
 from flows.settling import Settling
 from foodvision.errors import FoodVisionError, StoreError
 from foodvision.files import free_bytes
+from foodvision.home import path_in_home
 from foodvision.plan.composites import composites
 from foodvision.plan.expand import expand
 from foodvision.plan.footprint import footprint
@@ -28,7 +29,7 @@ from foodvision.store import Store
 from tasks.accounting import find_defect
 from tasks.gallery import Gallery
 from tasks.loading import load_cells, load_run
-from tasks.logs import RUN_LOG, keeping, logs_of, path_in_home, write_failure
+from tasks.logs import RUN_LOG, keeping, logs_of, write_failure
 from tasks.monitoring import monitored
 from tasks.outcomes import Ledger
 from tasks.paces import PaceBook

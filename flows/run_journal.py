@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from foodvision.home import path_in_home
 from foodvision.plan.alerts import mask_addresses, mask_links
 from foodvision.plan.expand import Cell
 from tasks.environment import describe_environment
@@ -114,7 +115,7 @@ class RunJournal(Journal):
             status=status,
             error=error,
             log=log,
-            model_path=str(model_path) if model_path else None,
+            model_path=path_in_home(model_path) if model_path else None,
         )
 
     def finished(

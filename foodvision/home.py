@@ -23,6 +23,18 @@ _UNUSABLE = {
 }
 
 
+_DEPTH = 3  # logs/<run>/<file>, models/<plan>/<file>
+
+
+def path_in_home(path: str | Path) -> str:
+    """Return how records name a log or a model: its path from the home on, with slashes.
+
+    So a home can be moved and copied. The home itself need not be known: it may have been another
+    one when older versions wrote the whole path down.
+    """
+    return "/".join(Path(path).parts[-_DEPTH:])
+
+
 @dataclass(frozen=True)
 class Home:
     """The folders below one home; nothing is made until somebody writes."""

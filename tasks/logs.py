@@ -40,11 +40,6 @@ def stage_log(folder: Path, kind: str, key: str) -> Path:
     return folder / f"{kind}-{key[:_SHORT]}.log"
 
 
-def path_in_home(log: Path) -> str:
-    """Return how records name a log: its path from the home on, so that a home can be moved."""
-    return "/".join(log.parts[-3:])
-
-
 @contextmanager
 def keeping(path: Path | None, *, with_stages: bool = True) -> Iterator[None]:
     """Keep what this process logs, and what it warns of, while the block runs.

@@ -12,9 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from foodvision.errors import FoodVisionError, MemoryShortageError
+from foodvision.home import path_in_home
 from foodvision.plan.work import Tally
 from foodvision.progress import STAGE_LOG
-from tasks.logs import keeping, path_in_home, stage_log
+from tasks.logs import keeping, stage_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,6 +19,7 @@ import pyarrow as pa
 from foodvision.data.datasets import Dataset, open_dataset
 from foodvision.data.selection import Selection, select
 from foodvision.errors import StoreError
+from foodvision.home import path_in_home
 from foodvision.plan.augmentation import augment_words
 from foodvision.plan.graph import score_key
 from foodvision.plan.mixing import mix_words
@@ -488,9 +489,14 @@ def _cell_run_row(started: Event, cell: Event, outcome: Event | None) -> Row:
         "status": outcome["status"] if outcome else "pending",
         "error": outcome["error"] if outcome else None,
         "log_path": outcome.get("log") if outcome else None,
-        "model_path": outcome["model_path"] if outcome else None,
+        "model_path": _model_path(outcome),
         "finished_at": _time(outcome["at"]) if outcome else None,
     }
+
+
+def _model_path(outcome: Event | None) -> str | None:
+    path = outcome["model_path"] if outcome else None
+    return path and path_in_home(path)
 
 
 def _result_columns(plan: Event, reader: _ResultReader, *, paid: float) -> Row:

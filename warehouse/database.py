@@ -93,6 +93,18 @@ def query(
         return run_query(connection, sql, params)
 
 
+def place_of(path: Path, name: str | None) -> str | None:
+    """Return where a file lies now that rows name by its path from the home on.
+
+    The home is the folder that the warehouse lies in, wherever it was moved or copied to.
+
+    Args:
+        path: the published file.
+        name: `models/demo/mlp-3f2a91c0.pth`; `None`: there is no file.
+    """
+    return None if name is None else str(path.absolute().parent / name)
+
+
 def run_query(
     connection: duckdb.DuckDBPyConnection,
     sql: str,

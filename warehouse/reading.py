@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from warehouse import statements
-from warehouse.database import query, run_query
+from warehouse.database import place_of, query, run_query
 from warehouse.errors import MissingWarehouseError, SchemaVersionError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Result:
         cell_id: of the cell.
         result_key: the result.
         run_id: the run that told of it last.
-        model_path: where the model is saved; None: nowhere.
+        model_path: where the model lies now; None: it is not saved.
         test_accuracy: in [0, 1].
         status: completed or diverged.
     """
@@ -364,7 +364,8 @@ def curves(path: Path, result_keys: Sequence[str]) -> list[CurvePoint]:
 
 def results(path: Path) -> list[Result]:
     """Return every result of every plan, the latest first."""
-    return _read(path, "results", Result, {})
+    found = _read(path, "results", Result, {})
+    return [replace(each, model_path=place_of(path, each.model_path)) for each in found]
 
 
 def predictions(path: Path, result_key: str) -> list[Prediction]:

@@ -15,6 +15,7 @@ from flows.cli import (
     ranking,
     reporting,
     running,
+    saved,
     services,
     showing,
     summarizing,
@@ -54,3 +55,4 @@ asking.register(app)
 reporting.register(app)
 services.register(app)
 house.register(app)
+saved.register(app)

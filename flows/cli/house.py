@@ -1,8 +1,8 @@
-"""Commands that keep house: store, warehouse, models."""
+"""Commands that keep house: store, warehouse."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +29,6 @@ def register(app: typer.Typer) -> None:
     for name, text, commands in (
         ("store", "The finished stages.", (("ls", ls), ("verify", verify), ("gc", gc))),
         ("warehouse", "The DuckDB file of results.", (("rebuild", rebuild), ("export", export))),
-        ("models", "The saved models.", (("ls", ls_models),)),
     ):
         group = typer.Typer(help=text, no_args_is_help=True, rich_markup_mode=None)
         for command, function in commands:
@@ -65,12 +64,6 @@ _EXAMPLES = {
         "  Table              Rows  File\n"
         "  cell_runs             8  results/cell_runs.parquet\n"
         "  cells                 8  results/cells.parquet"
-    ),
-    "models ls": (
-        "\b\nExample:\n"
-        "  $ foodvision models ls\n"
-        "  Plan  Model       Test accuracy     Size  File\n"
-        "  demo  mlp · adam         0.9667  68.4 kB  .foodvision/models/demo/mlp.pth"
     ),
 }
 
@@ -213,32 +206,6 @@ def export(
         tables.Column("File", "path"),
     )
     tables.print_rows(rows, columns, as_json=as_json, empty="")
-
-
-def ls_models(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001
-    """List the saved models, the best of each plan first."""
-    from flows.cli.finding import ranked
-
-    saved = [
-        row
-        for row in ranked(None, ())[0]
-        if row["model_path"] and Path(row["model_path"]).is_file()
-    ]
-    saved.sort(key=lambda row: row["plan"])
-    columns = (
-        tables.Column("Plan", "plan"),
-        tables.Column("Model", "label"),
-        tables.Column("Test accuracy", "test_accuracy", tables.share, is_number=True),
-        tables.Column("Size", "model_bytes", tables.size, is_number=True),
-        tables.Column("File", "model_path", _from_here),
-    )
-    tables.print_rows(saved, columns, as_json=as_json, empty="No model has been saved yet.")
-
-
-def _from_here(path: str) -> str:
-    """Return a path as short as it can be typed here."""
-    place = Path(path)
-    return str(place.relative_to(Path.cwd())) if place.is_relative_to(Path.cwd()) else path
 
 
 def _store() -> Store:

@@ -138,6 +138,22 @@ def _epoch_shown(row: Row) -> str | int | None:
     return epoch_words(row) or row.get("epochs_trained")
 
 
+def column_of(by: str) -> tables.Column:
+    """Return the column of what a plan is ranked by."""
+    own = {"test_accuracy": "test.accuracy", "test_loss": "test.loss"}
+    own |= {"seconds_alone": "seconds", "params_total": "params"}
+    known = {own[column.key]: column for column in LEADERBOARD if column.key in own}
+    return (known | _RANKED_BY)[by]
+
+
+def with_status(row: Row) -> Row:
+    """Return a row of the leaderboard whose label tells of a result that is no good one."""
+    from tasks.ranking import told_status
+
+    status = told_status(row)
+    return row if status == _FINISHED else {**row, "label": f"{row['label']} ({status})"}
+
+
 def judge(leaderboard: Sequence[Row], by: str) -> Judged | None:
     """Return how sure the first of a plan's leaderboard is; None where nothing can be said."""
     from tasks.certainty import judge_leaderboard
@@ -152,16 +168,14 @@ def print_leaderboard(
     from tasks.ranking import told_status
 
     verdicts = [str(judged.columns(row)["verdict"]) if judged else "" for row in rows]
-    told = [told_status(row) for row in rows]
     shown = [
-        row
+        with_status(row)
         | {"rank": row["rank"] and f"{_SIGNS.get(verdict, '')}{row['rank']}"}
-        | {"label": row["label"] if status == _FINISHED else f"{row['label']} ({status})"}
         | {"epoch_words": _epoch_shown(row)}
-        for row, verdict, status in zip(rows, verdicts, told, strict=True)
+        for row, verdict in zip(rows, verdicts, strict=True)
     ]
     tables.print_rows(shown, columns, as_json=False, empty="No cell has a result yet.")
-    if "collapsed" in told:
+    if any(told_status(row) == "collapsed" for row in rows):
         tables.say("collapsed: one class for every test image; left out of means over seeds")
     if judged is None or len(judged.configurations) == 1:
         return

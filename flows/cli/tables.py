@@ -14,6 +14,9 @@ from flows.cli import widths
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from rich.console import Console
+    from rich.table import Table
+
 _GAP = "  "
 _WIDTH = 80
 _NARROWEST = 12
@@ -30,12 +33,15 @@ class Column:
         key: of the row.
         show: turns a value that is not `None` into text.
         is_number: right-aligned, and never cut or broken; text is folded where room is short.
+        is_whole: to be copied, and so not folded: where room is short, it has a line of its own
+            below the row.
     """
 
     title: str
     key: str
     show: Callable[[Any], str] = str
     is_number: bool = False
+    is_whole: bool = False
 
 
 def print_rows(
@@ -212,31 +218,79 @@ def _print_plain(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -
 
 
 def _print_boxed(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     console = Console()
     grid = _grid(rows, columns)
     if grid.width > console.width:
         grid = grid.in_less_room(columns)
-    edges = grid.widths
-    if _least_width(edges, columns) > console.width:
+    if grid.width > console.width and any(column.is_whole for column in columns):
+        _print_with_lines_below(rows, columns, console)
+    elif _least_width(grid.widths, columns) > console.width:
         _print_records(grid, columns, console.width)
-        return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for column, head, edge in zip(columns, grid.heads, edges, strict=True):
+    else:
+        console.print(_table(grid, columns))
+
+
+def _print_with_lines_below(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], console: Console
+) -> None:
+    """Print a table, and below each row what is not to be folded, a line each."""
+    beside = [column for column in columns if not column.is_whole]
+    below = [column for column in columns if column.is_whole]
+    grid = _grid(rows, beside).in_less_room(beside)
+    edges = _narrowed(grid.widths, beside, console.width)
+    indent = " " * (edges[0] + len(_GAP)) if beside[0].is_number else _GAP
+    console.print(_table(_Grid(grid.heads, ()), beside, edges))
+    for row, line in zip(rows, grid.lines, strict=True):
+        console.print(_table(_Grid(grid.heads, [line]), beside, edges, show_header=False))
+        for column in below:
+            say(f"{indent}{_text(row, column)}")
+
+
+def _narrowed(edges: Sequence[int], columns: Sequence[Column], room: int) -> list[int]:
+    """Take room from the widest texts, a column of the screen at a time, until a table fits."""
+    found = list(edges)
+    texts = [place for place, column in enumerate(columns) if not column.is_number]
+    for _ in range(sum(found) + len(_GAP) * (len(found) - 1) - room):
+        widest = max(texts, key=lambda place: found[place])
+        found[widest] = max(found[widest] - 1, min(edges[widest], _NARROWEST))
+    return found
+
+
+def _table(
+    grid: _Grid,
+    columns: Sequence[Column],
+    edges: Sequence[int] | None = None,
+    *,
+    show_header: bool = True,
+) -> Table:
+    """Return a table for a terminal; `edges`: so wide are its columns, whatever stands there."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        show_header=show_header,
+    )
+    for place, (column, head, edge) in enumerate(
+        zip(columns, grid.heads, grid.widths, strict=True)
+    ):
         table.add_column(
             Text("\n".join(head)),
             justify="right" if column.is_number else "left",
             no_wrap=column.is_number,
             overflow="fold",
+            width=None if edges is None else edges[place],
             min_width=edge if column.is_number else None,
         )
     for line in grid.lines:
         table.add_row(*map(Text, line))
-    console.print(table)
+    return table
 
 
 def _least_width(edges: Sequence[int], columns: Sequence[Column]) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.main import get_command
 
-from flows.cli import main, ranking, tables, winning
+from flows.cli import main, ranking, tables, widths, winning
 from flows.cli.app import app
 from flows.cli.plans import print_work
 from foodvision.home import Home
@@ -529,6 +529,33 @@ def test_more_columns_than_fit_a_terminal_are_told_row_by_row() -> None:
     assert set(lines[5].split()) == {"sushi"}
     assert lines[lines.index("2 of 2") + 1] == "  column_0   –"
     assert lines.count("  column_11  pizza steak") == 2
+
+
+def _print_files(label: str = "寿司 " * 20, file: str = f"{'sushi-' * 15}.pth") -> None:
+    columns = [
+        tables.Column("#", "rank", is_number=True),
+        tables.Column("Model", "label"),
+        tables.Column("Size", "size", is_number=True),
+        tables.Column("File", "file", is_whole=True),
+    ]
+    row = {"rank": 1, "label": label, "size": 68_400, "file": file}
+    tables.print_rows([row, row | {"label": "ピザ"}], columns, as_json=False, empty="")
+
+
+def test_what_is_to_be_copied_has_a_line_of_its_own_on_a_narrow_terminal() -> None:
+    code = "from tests.flows.test_cli import _print_files; _print_files()"
+    lines = _run_on_terminal(["-c", code], columns=80).splitlines()
+    assert lines.count(f"   {'sushi-' * 15}.pth") == 2
+    others = [line for line in lines if "sushi" not in line]
+    assert all(widths.width(line) <= 80 for line in others)
+    assert [line.split() for line in others if "68400" in line][1] == ["1", "ピザ", "68400"]
+    ends = {widths.width(line.rstrip()) for line in others if line.endswith(("Size", "68400"))}
+    assert len(ends) == 1  # rows stand below the heading
+    assert "File" not in lines[0]
+    short = code.replace("_print_files()", "_print_files('ピザ', 'pizza.pth')")
+    heading, _, *rows = _run_on_terminal(["-c", short], columns=80).splitlines()
+    assert heading.split() == ["#", "Model", "Size", "File"]
+    assert [row.split() for row in rows] == [["1", "ピザ", "68400", "pizza.pth"]] * 2
 
 
 def _run_on_terminal(arguments: Sequence[str], *, columns: int) -> str:

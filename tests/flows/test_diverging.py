@@ -73,6 +73,11 @@ def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     models = folder / "home" / "models" / "wild"
     (wild,) = models.glob("lr-1e*30-*.pth")
     capsys.readouterr()
+    assert main(["models", "ls"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0].startswith("wild, ranked by valid.accuracy, in home/")
+    assert listed[2].split()[1:5] == ["lr", "0.1", "best,", "latest"]
+    assert sum("lr 1e+30 (diverged)" in line for line in listed) == 1
     for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
         assert main(["predict", str(photo), "--model", name]) == 0
         assert "What lr 0.1, of plan wild says" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -613,6 +614,37 @@ def test_names_among_the_saved_models_mean_them(
     assert f": mlp · 2 epochs after epoch 1, {score}\n" in text.splitlines(keepends=True)[0]
     assert "result" not in text
     assert ".pth" not in text
+
+
+def test_a_copy_of_a_home_lists_and_finds_its_own_models(
+    first: tuple[Home, RunOutcome],
+    photos: Path,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    home, outcome = first
+    copy = tmp_path / "寿司 copy"
+    shutil.copytree(home.root, copy, symlinks=True)
+    where = ["--home", str(copy)]
+    assert main(["models", "ls", "--json", *where]) == 0
+    listed = [row for row in json.loads(capsys.readouterr().out) if row["plan"] == "small"]
+    for row, ranked in zip(listed, outcome.leaderboard, strict=True):  # by the plan's rule
+        assert (row["label"], row["rank"]) == (ranked["label"], ranked["rank"])
+        path = Path(row["model_path"])
+        assert path == copy / Path(ranked["model_path"]).relative_to(home.root)
+        assert (path.parent / row["file_name"]).resolve() == path
+    assert "best" in listed[0]["names"]
+    assert [row["label"] for row in listed if "latest" in row["names"]] == ["mlp · 2 epochs"]
+    assert main(["models", "ls", *where]) == 0
+    heading = f"small, ranked by test.accuracy, in {copy / 'models' / 'small'}"
+    assert heading in capsys.readouterr().out.splitlines()
+    best = listed[0]["model_path"]
+    for name in ("small:best", best):
+        assert main(["lineage", name, *where]) == 0
+        assert capsys.readouterr().out.splitlines()[0] == best
+    photo = str(next(photos.rglob("*.png")))
+    assert main(["predict", photo, "--model", "small:best", "--json", *where]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["model"] == best
 
 
 def test_lineage_of_an_epoch_and_as_pictures(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,7 +109,7 @@ def test_views_of_a_cell_have_its_epoch_and_an_ensemble_has_none(
 def test_files_are_those_of_the_restored_epoch(first: tuple[Home, RunOutcome]) -> None:
     home, _ = first
     patient = rows(home)[1]
-    card = json.loads(Path(patient["model_path"]).with_suffix(".json").read_text())
+    card = json.loads((home.root / patient["model_path"]).with_suffix(".json").read_text())
     assert card["stopped"]["epoch"] == patient["best_epoch"]
     assert card["metrics"]["test_loss"] == patient["test_loss"]
     (folder,) = home.runs.glob("*/*/*/patient")

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 import warehouse
-from warehouse import database, migrations, statements
+from warehouse import database, migrations, ranking, reading, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,21 @@ def test_loading_upgrades_every_older_version_and_keeps_its_rows(
         assert connection.execute("select count(*) from leaderboard").fetchall() == [
             (1 if {"cells", "cell_runs"} <= there.keys() else 0,)
         ]
+
+
+def test_paths_of_models_no_longer_name_the_home_that_they_were_saved_in(
+    path: Path, everything: dict[str, pa.Table]
+) -> None:
+    (run,) = everything["cell_runs"].to_pylist()
+    old = "/home/ina/work 1/.foodvision/models/demo/mlp · ピザ-3f2a91c0.pth"
+    schema = everything["cell_runs"].schema
+    moved = everything["cell_runs"].from_pylist([run | {"model_path": old}], schema=schema)
+    _make_version(path, 24, everything | {"cell_runs": moved})
+    warehouse.load(path, {})
+    found = warehouse.query(path, "select model_path from cell_runs").to_pylist()
+    assert found == [{"model_path": "models/demo/mlp · ピザ-3f2a91c0.pth"}]
+    for table in (ranking.rank(path), [vars(each) for each in reading.results(path)]):
+        assert [row["model_path"] for row in table] == [str(path.parent / found[0]["model_path"])]
 
 
 def test_every_migration_is_recorded_once_with_its_file(path: Path) -> None:

@@ -144,5 +144,5 @@ comment on column champions.result_key is 'the result, as in cell_runs';
 comment on column champions.seeds is 'seeds of its recipe that completed';
 comment on column champions.value is 'mean of the metric over these seeds';
 comment on column champions.test_accuracy is 'share of test images classified rightly, in [0, 1]';
-comment on column champions.model_path is 'file of the saved model; null: not saved';
+comment on column champions.model_path is 'file of the saved model in the home; null: not saved';
 comment on column champions.is_new is 'another result than the champion of the plan''s run before';

@@ -193,7 +193,7 @@ comment on column leaderboard.seconds_paid is 'seconds that the run of this row 
 comment on column leaderboard.params_total is 'parameters of the model';
 comment on column leaderboard.params_trainable is 'parameters that were trained';
 comment on column leaderboard.model_bytes is 'size of the state dict, in bytes';
-comment on column leaderboard.model_path is 'file of the saved model; null: not saved';
+comment on column leaderboard.model_path is 'file of the saved model in the home; null: not saved';
 comment on column leaderboard.images_per_second is 'images trained on per second';
 comment on column leaderboard.latency_ms is 'milliseconds for an image alone, the median over passes; a composite: the sum over members and views; null: not measured';
 comment on column leaderboard.latency_p95_ms is 'milliseconds for an image alone that 95 % of the passes kept below; null: not measured, or a composite';
