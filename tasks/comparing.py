@@ -16,6 +16,7 @@ from foodvision.evaluate.comparing import Change, Pair, Verdict, compare_pairs
 from foodvision.hashing import digest
 from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
+from foodvision.plan.naming import hint
 from tasks.certainty import answer_values, label_without_seed, read_answers
 from tasks.journal import read_journal
 from tasks.plans import open_plan
@@ -219,10 +220,10 @@ class _Finder:
         named = [run for run in self._runs if run.plan_name == text]
         if named:
             return self._of_plan(text, _plan_of(named[0]))
-        names = ", ".join(dict.fromkeys(run.plan_name for run in self._runs)) or "none"
+        names = [run.plan_name for run in self._runs]
         raise PlanError(
             "compare takes a plan's file, the name of a plan that ran, the id of a run, or a day "
-            f"(2026-03-01), found {text!r}, which is none of these. Plans that ran: {names}."
+            f"(2026-03-01), found {text!r}, which is none of these{hint(text, names)}"
         )
 
     def _on_day(self, text: str, plan: str | None) -> Side:

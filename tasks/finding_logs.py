@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import PlanError
 from foodvision.plan.composites import Composite, composites
-from foodvision.plan.expand import Cell, expand
+from foodvision.plan.expand import SEPARATOR, Cell, expand
+from foodvision.plan.naming import hint, meant
 from foodvision.store import Store
 from tasks.journal import journals, read_journal
 from tasks.reach import Reach
 from tasks.records import latest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from foodvision.home import Home
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 _SHORTEST_ID = 6
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_PARTS = {"train": 2, "score": 1}  # of a label, before the cells
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,11 @@ class StageLog:
     Attributes:
         kind: of the stage.
         key: of the stage.
-        label: for people.
+        label: for people, without the cells.
+        cells: labels of the plan's cells that wanted it.
+        place: what these labels have in common, and how many they are.
         error: why it failed; `None`: it did not.
+        has_diverged: it trained, and its loss or weights became no finite numbers.
         seconds: that it took.
         path: of the file; it may be gone.
     """
@@ -40,9 +47,17 @@ class StageLog:
     kind: str
     key: str
     label: str
+    cells: tuple[str, ...]
+    place: str
     error: str | None
+    has_diverged: bool
     seconds: float
     path: Path
+
+    @property
+    def status(self) -> str:
+        """Return done, diverged or failed."""
+        return "failed" if self.error is not None else "diverged" if self.has_diverged else "done"
 
 
 @dataclass(frozen=True)
@@ -52,60 +67,136 @@ class FoundLogs:
     Attributes:
         plan: its name.
         run: of the plan's latest run; `None`: none is kept.
+        has_ended_well: that run has, or goes on: it neither failed, nor was it killed.
         stages: of stages, in the order in which they ended.
     """
 
     plan: str
     run: Path | None
+    has_ended_well: bool
     stages: Sequence[StageLog]
 
 
-def find_logs(plan: Plan, home: Home, *, cell: str | None = None) -> FoundLogs:
+def find_logs(plan: Plan, home: Home, *, name: str | None = None) -> FoundLogs:
     """Find the logs of a plan's stages.
 
     Args:
         plan: the plan.
         home: whose journals name them.
-        cell: only of the stages behind this cell: its label, or the beginning of its id.
+        name: only of the stages behind this cell: its label or words that only it has, or the
+            beginning of its id; or of one stage: the beginning of its key.
 
     Raises:
-        PlanError: the plan has no such cell.
+        PlanError: the plan has no such cell, and no such stage.
     """
-    ids = {each.cell_id for each in _chosen(plan, cell)}
-    runs = [events for path in journals(home.journals) if (events := read_journal(path))]
-    own = [events for events in runs if events[0]["plan_name"] == plan.name]
-    wanted = _stages_behind(ids, own, Store(home.store))
-    found: dict[tuple[str, str], Event] = {}
-    for events in runs:
-        for event in _tried(events):
-            stage = (event["kind"], event["key"])
-            if stage in wanted or ids.intersection(event["cells"]) or _is_everyones(event, cell):
+    finder = _Finder(plan, home)
+    if name is None:
+        return finder.of_cells(finder.known, with_everyones=True)
+    return finder.of_stages(name) or finder.of_cells([finder.cell(name)])
+
+
+class _Finder:
+    """Reads the journals of a home once."""
+
+    def __init__(self, plan: Plan, home: Home) -> None:
+        cells = expand(plan)
+        self.known: list[Cell | Composite] = [*cells, *composites(plan, cells)]
+        self._plan = plan
+        self._home = home
+        self._store = Store(home.store)
+        self._labels = {each.cell_id: each.label for each in self.known}
+        self._runs = [events for path in journals(home.journals) if (events := read_journal(path))]
+        self._own = [events for events in self._runs if events[0]["plan_name"] == plan.name]
+
+    def of_cells(
+        self, cells: Sequence[Cell | Composite], *, with_everyones: bool = False
+    ) -> FoundLogs:
+        """Return the logs of all stages behind cells, and of those that name no cell."""
+        ids = {each.cell_id for each in cells}
+        wanted = _stages_behind(ids, self._own, self._store)
+        return self._found(
+            lambda event: (
+                (event["kind"], event["key"]) in wanted
+                or bool(ids.intersection(event["cells"]))
+                or (with_everyones and not event["cells"])
+            )
+        )
+
+    def of_stages(self, key: str) -> FoundLogs | None:
+        """Return the logs of the plan's stages whose key begins so; `None`: there is none."""
+        if len(key) < _SHORTEST_ID or not _HEX.fullmatch(key):
+            return None
+        found = self.of_cells(self.known, with_everyones=True)
+        stages = [each for each in found.stages if each.key.startswith(key.lower())]
+        return replace(found, stages=stages) if stages else None
+
+    def cell(self, name: str) -> Cell | Composite:
+        """Return the cell that a name means."""
+        labels = meant(name, self._labels.values())
+        chosen = [each for each in self.known if [each.label] == labels]
+        if not chosen and len(name) >= _SHORTEST_ID:
+            chosen = [each for each in self.known if each.cell_id.startswith(name.lower())]
+        if len(chosen) != 1:
+            raise PlanError(
+                f"a cell is named by its label or words of it, or by {_SHORTEST_ID} or more "
+                "letters of its id, a stage by as many of its key; "
+                f"{len(chosen) or 'none'} of the plan {self._plan.name} is called {name!r}"
+                f"{hint(name, self._labels.values())}"
+            )
+        return chosen[0]
+
+    def _found(self, is_wanted: Callable[[Event], bool]) -> FoundLogs:
+        found: dict[tuple[str, str], Event] = {}
+        for events in self._runs:
+            for event in filter(is_wanted, _tried(events)):
+                stage = (event["kind"], event["key"])
                 found.pop(stage, None)
                 found[stage] = event
-    run = own[-1][0].get("log") if own else None
-    return FoundLogs(
-        plan=plan.name,
-        run=home.root / run if run else None,
-        stages=[_stage_log(event, home) for event in found.values()],
-    )
-
-
-def _chosen(plan: Plan, cell: str | None) -> list[Cell | Composite]:
-    cells = expand(plan)
-    known: list[Cell | Composite] = [*cells, *composites(plan, cells)]
-    if cell is None:
-        return known
-    chosen = [each for each in known if each.label == cell]
-    if not chosen and len(cell) >= _SHORTEST_ID:
-        chosen = [each for each in known if each.cell_id.startswith(cell.lower())]
-    if len(chosen) != 1:
-        labels = ", ".join(each.label for each in known[:5])
-        raise PlanError(
-            f"a cell is named by its label, or by {_SHORTEST_ID} or more letters of its id; "
-            f"{len(chosen) or 'none'} of the plan {plan.name} is called {cell!r}. There are, among "
-            f"others, {labels}."
+        last = self._own[-1] if self._own else None
+        run = last[0].get("log") if last else None
+        ended = last and latest(last, "finished")
+        return FoundLogs(
+            plan=self._plan.name,
+            run=self._home.root / run if run else None,
+            has_ended_well=not ended or ended["status"] == "completed",
+            stages=[self._stage_log(event) for event in found.values()],
         )
-    return chosen
+
+    def _stage_log(self, event: Event) -> StageLog:
+        cells = [self._labels[each] for each in event["cells"] if each in self._labels]
+        return StageLog(
+            kind=event["kind"],
+            key=event["key"],
+            label=stage_words(event["kind"], event["label"]),
+            cells=tuple(cells),
+            place=common_place(cells),
+            error=event["error"],
+            has_diverged=self._has_diverged(event),
+            seconds=event["seconds"],
+            path=self._home.root / event["log"],
+        )
+
+    def _has_diverged(self, event: Event) -> bool:
+        is_kept = event["error"] is None and self._store.has("train", event["key"])
+        if event["kind"] != "train" or not is_kept:
+            return False
+        return bool(self._store.get("train", event["key"]).notes["diverged"])
+
+
+def stage_words(kind: str, label: str) -> str:
+    """Return what a stage is called, without the cells that its label ends with."""
+    parts = label.split(", ")
+    return ", ".join(parts[: _PARTS.get(kind, len(parts))]) if kind != "composite" else "combine"
+
+
+def common_place(labels: Sequence[str]) -> str:
+    """Say which cells a stage is for: the label, or what several have in common, and how many."""
+    if len(labels) < 2:
+        return "".join(labels)
+    first, *others = (label.split(SEPARATOR) for label in labels)
+    common = [part for part in first if all(part in other for other in others)]
+    count = f"{len(labels)} cells"
+    return f"{SEPARATOR.join(common)} ({count})" if common else count
 
 
 def _stages_behind(
@@ -132,18 +223,3 @@ def _tried(events: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
     for event in events:
         if event["event"] == "stage" and event.get("log"):
             yield dict(event)
-
-
-def _is_everyones(event: Event, cell: str | None) -> bool:
-    return cell is None and not event["cells"]
-
-
-def _stage_log(event: Event, home: Home) -> StageLog:
-    return StageLog(
-        kind=event["kind"],
-        key=event["key"],
-        label=event["label"],
-        error=event["error"],
-        seconds=event["seconds"],
-        path=home.root / event["log"],
-    )

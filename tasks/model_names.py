@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from foodvision.errors import WarehouseError
+from foodvision.plan.naming import hint, meant
 from tasks.publishing import file_name
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 BEST, LATEST = "best", "latest"
 _COMPLETED = "completed"
 _EPOCH = re.compile(r"(?P<name>.*)@epoch-(?P<epoch>[1-9]\d*)")
+_NEARLY_EPOCH = re.compile(r"(?P<name>.*)@\D*(?P<epoch>[1-9]\d*)")
 _SHORTEST_KEY = 6
 _SAVED = re.compile(r".*-[0-9a-f]{8}")  # what a saved model is called, without its suffix
 _SUFFIXES = (".pth", ".json")
@@ -48,8 +50,8 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
 
     Args:
         name: a saved model's file, or a link to it; `best` or `latest`, alone or behind a plan's
-            name (`demo:best`, `demo/best`), which no diverged one is; a label, alone or behind a
-            plan's name; or the beginning of a result's key.
+            name (`demo:best`, `demo/best`), which no diverged one is; a label or words that only
+            it has, alone or behind a plan's name; or the beginning of a result's key.
         results: to choose from, the latest first.
         best: keys of the results that are the best of their plan.
 
@@ -64,15 +66,34 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
         found = [each for each in of_plan if each.result_key in best][:1]
     else:
         found = [each for each in results if _is_called(each, name)]
+        found = found or _shortened(alias if plan else name, of_plan)
     if len({each.result_key for each in found}) == 1:  # of several plans, perhaps
         return next((each for each in found if each.model_path), found[0])
     told = f"{len(found)} results are" if found else "no result is"
-    known = ", ".join(dict.fromkeys(f"{each.plan}:{BEST}" for each in results))
     raise WarehouseError(
-        f"a result is named by its model's file, its label, {_SHORTEST_KEY} or more letters of its "
-        f"key, or as best or latest of a plan; {told} called {name!r}. There are, among others, "
-        f"{known or 'none: nothing has run yet'}."
+        "a result is named by its model's file, its label or words of it, "
+        f"{_SHORTEST_KEY} or more letters of its key, or as best or latest of a plan; {told} "
+        f"called {name!r}{hint(name, _known_names(name, of_plan or results))}"
     )
+
+
+def _shortened(name: str, results: Sequence[Result]) -> list[Result]:
+    """Return the results of the one label that a name abbreviates."""
+    labels = meant(name, [each.label for each in results])
+    return [each for each in results if [each.label] == labels]
+
+
+def _known_names(name: str, results: Sequence[Result]) -> list[str]:
+    """Return what could have been meant: written as the name is, with its plan or without."""
+    has_plan = bool(split_plan(name)[0])
+    labels = [f"{each.plan}:{each.label}" if has_plan else each.label for each in results]
+    aliases = [f"{each.plan}:{alias}" for each in results for alias in (BEST, LATEST)]
+    of_epoch = _NEARLY_EPOCH.fullmatch(name)
+    return [
+        *([f"{of_epoch['name']}@epoch-{of_epoch['epoch']}"] if of_epoch else ()),
+        *dict.fromkeys(aliases),
+        *labels,
+    ]
 
 
 def _is_called(result: Result, name: str) -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from flows.cli.options import current_home
 from foodvision.errors import PlanError, WarehouseError
+from foodvision.plan.naming import hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,8 +54,15 @@ def find_plan(plan: str | None, overrides: Sequence[str], *, with_results: bool 
         raise WarehouseError("No cell has completed yet. Run a plan: `foodvision run PLAN`.")
     raise PlanError(
         f"a plan is named by its file, or by its name if it ran, found {plan!r}, which is "
-        f"neither. `foodvision rank` shows what ran."
+        f"neither{hint(plan, _plan_names())}"
     )
+
+
+def _plan_names() -> list[str]:
+    from warehouse import reading
+
+    with translated():
+        return [run.plan_name for run in reading.runs(current_home().warehouse)]
 
 
 def _is_path(plan: str) -> bool:

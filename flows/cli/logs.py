@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,12 @@ from flows.cli.finding import PlanOrLatest, find_plan
 from flows.cli.options import AsJson, HomeFolder, current_home
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from tasks.finding_logs import FoundLogs, StageLog
+
+_SHORT = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -19,24 +25,26 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog=(
             "\b\nExample:\n"
-            "  $ foodvision logs demo 'mlp · adam · 5 epochs'\n"
-            "  Stage                                 Status  Seconds  Log\n"
-            "  train mlp · digits · epochs 1–5       done        0.2  …/train-4f0a91c2….log\n"
-            "\n\b\n"
-            "  --- .foodvision/logs/20261121T140512-0c51…/train-4f0a91c2….log\n"
-            "  2026-11-21T14:05:13Z train mlp · digits · epochs 1–5: begins on cpu\n"
-            "  2026-11-21T14:05:13Z epoch 1: train loss 1.3021, accuracy 0.6125"
+            "  $ foodvision logs demo\n"
+            "  Stage                   Cells                    Status  Seconds  Key\n"
+            "  train mlp, epochs 1-5   mlp · adam (2 cells)     done        0.2  4f0a91c2\n"
+            "  train mlp, epochs 6-10  mlp · adam · 10 epochs   done        0.2  9b1d44e0\n"
+            "  $ foodvision logs demo 'mlp adam 10'\n"
+            "  $ foodvision logs demo 9b1d44e0\n"
+            "  --- .foodvision/logs/20261121T140512-0c51…/train-9b1d44e07a55….log\n"
+            "  2026-11-21T14:05:13Z epoch 6: train loss 0.3021, accuracy 0.9125"
         )
     )(logs)
 
 
 def logs(
     plan: PlanOrLatest = None,
-    cell: Annotated[
+    name: Annotated[
         str | None,
         typer.Argument(
             metavar="[CELL]",
-            help="A cell's label, or the beginning of its id; default: what failed, else a list.",
+            help="A cell's label or words of it, the beginning of its id or of a stage's key; "
+            "default: a list, and why stages failed.",
         ),
     ] = None,
     failed: Annotated[
@@ -47,43 +55,77 @@ def logs(
 ) -> None:
     """Print what the stages of a plan logged, and why some failed.
 
-    A stage's log is that of the run which made it, or tried to: it may be another plan's.
+    Without a cell, list the stages. A stage's log is that of the run which made it, or tried to:
+    it may be another plan's.
     """
     from tasks.finding_logs import find_logs
 
-    place = current_home()
-    found = find_logs(find_plan(plan, (), with_results=False), place, cell=cell)
+    found = find_logs(find_plan(plan, (), with_results=False), current_home(), name=name)
     shown = [log for log in found.stages if log.error is not None or not failed]
-    rows: list[dict[str, Any]] = [
+    if as_json:
+        tables.print_json([_to_json(log) for log in shown])
+        return
+    if failed and not shown:
+        tables.say(f"No stage of {found.plan} failed when it was last tried.")
+        return
+    if name is None or len(shown) > 1:
+        _print_list(shown)
+    told = [log.path for log in shown if name is not None or log.error is not None]
+    for path in told or _of_run(found, failed=failed or name is not None):
+        tables.say(f"\n--- {path}")
+        tables.say(_read(path))
+    if name is None:
+        _say_where(found, shown)
+
+
+def _to_json(log: StageLog) -> dict[str, Any]:
+    return {
+        "stage": log.label,
+        "cells": list(log.cells),
+        "kind": log.kind,
+        "key": log.key,
+        "status": log.status,
+        "error": log.error,
+        "seconds": log.seconds,
+        "log": str(log.path),
+    }
+
+
+def _print_list(shown: Sequence[StageLog]) -> None:
+    columns = (
+        tables.Column("Stage", "stage"),
+        tables.Column("Cells", "place"),
+        tables.Column("Status", "status"),
+        tables.Column("Seconds", "seconds", tables.seconds, is_number=True),
+        tables.Column("Key", "key"),
+    )
+    rows = [
         {
             "stage": log.label,
-            "kind": log.kind,
-            "key": log.key,
-            "status": "done" if log.error is None else "failed",
-            "error": log.error,
+            "place": log.place or None,
+            "status": log.status,
             "seconds": log.seconds,
-            "log": str(log.path),
+            "key": log.key[:_SHORT] if log.path.is_file() else "(gone)",
         }
         for log in shown
     ]
-    if as_json:
-        tables.print_json(rows)
-        return
-    columns = (
-        tables.Column("Stage", "stage"),
-        tables.Column("Status", "status"),
-        tables.Column("Seconds", "seconds", tables.seconds, is_number=True),
-    )
-    if failed and not rows:
-        tables.say(f"No stage of {found.plan} failed when it was last tried.")
-        return
     tables.print_rows(rows, columns, as_json=False, empty="No stage has a log here.")
-    told = [log.path for log in shown if cell is not None or log.error is not None]
-    if cell is None and found.run is not None:
-        told.insert(0, found.run)
-    for path in told:
-        tables.say(f"\n--- {path}")
-        tables.say(_read(path))
+
+
+def _of_run(found: FoundLogs, *, failed: bool) -> list[Path]:
+    """Return the log of a run that no stage tells about: it died before or beside them."""
+    return [found.run] if found.run and not failed and not found.has_ended_well else []
+
+
+def _say_where(found: FoundLogs, shown: Sequence[StageLog]) -> None:
+    tables.say("")
+    kept = [log for log in shown if log.path.is_file()]
+    if kept:
+        tables.say(
+            f"a stage's log: foodvision logs {shlex.quote(found.plan)} {kept[-1].key[:_SHORT]}"
+        )
+    if found.run is not None:
+        tables.say(f"log of the run: {found.run if found.run.is_file() else 'no longer kept'}")
 
 
 def _read(path: Path) -> str:

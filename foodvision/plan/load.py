@@ -164,6 +164,9 @@ def _neighbour(path: Path) -> str:
     beside = [path.parent / folder / f"{path.name}.yaml" for folder in ("", "plans")]
     if found := [str(file) for file in beside if file.is_file()]:
         return f"; did you mean {found[0]!r}?"
+    plans = {each.stem: str(each) for each in sorted((path.parent / "plans").glob("*.yaml"))}
+    if not path.suffix and (near := nearest(path.name, plans)):
+        return f"; did you mean {plans[near]!r}?"
     return suggestion(path.name, sorted(names)[:20])
 
 

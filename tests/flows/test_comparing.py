@@ -140,7 +140,7 @@ def test_a_plan_that_has_not_run_is_told_so(compare: Any, place: Path) -> None:
     ("arguments", "message"),
     [
         (("nobody", "small"), "compare takes a plan's file, the name of a plan that ran"),
-        (("0ccccccc", "small"), "which is none of these. Plans that ran: small."),
+        (("0ccccccc", "small"), "which is none of these; known: small."),
         (("2026-02-01", "small"), "small had not run by 2026-02-01"),
         (("2026-02-31", "small"), "a day is written like 2026-03-01"),
         (("missing.yaml", "small"), "no such file"),

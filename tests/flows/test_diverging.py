@@ -78,6 +78,9 @@ def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert listed[0].startswith("wild, ranked by valid.accuracy, in home/")
     assert listed[2].split()[1:5] == ["lr", "0.1", "best,", "latest"]
     assert sum("lr 1e+30 (diverged)" in line for line in listed) == 1
+    assert main(["logs", "wild", "1e+30", "--json"]) == 0
+    stages = json.loads(capsys.readouterr().out)
+    assert [each["status"] for each in stages if each["kind"] == "train"] == ["diverged"]
     for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
         assert main(["predict", str(photo), "--model", name]) == 0
         assert "What lr 0.1, of plan wild says" in capsys.readouterr().out

@@ -328,10 +328,25 @@ def _check_logs_of_failure(
     listed = json.loads(capsys.readouterr().out)
     assert {row["status"] for row in listed} == {"done"}
     assert {"pixels", "train"} == {row["kind"] for row in listed}
-    assert main(["logs", "small", "tiny · 2 epochs"]) == 0
-    assert "epoch 1: train loss" in capsys.readouterr().out
-    assert main(["logs", "small", "tinny"]) == 2
-    assert "none of the plan small is called 'tinny'" in capsys.readouterr().err
+    *_, second = listed
+    assert (second["stage"], second["cells"]) == ("train tiny_vgg, epoch 2", ["tiny · 2 epochs"])
+    assert "train tiny_vgg, epoch 1  tiny (2 cells)" in said
+    assert "train tiny_vgg, epoch 2  tiny · 2 epochs" in said
+    for name in ("tiny · 2 epochs", "2 tiny"):
+        assert main(["logs", "small", name]) == 0
+        assert "epoch 1: train loss" in capsys.readouterr().out
+    assert f"  {second['key'][:8]}\n" in said  # what to type for one stage alone
+    assert main(["logs", "small", second["key"][:8]]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"\n--- {second['log']}\n")
+    assert "epoch 2: train loss" in told
+    assert "epoch 1: train loss" not in told
+    for name, hint in (
+        ("tinny 2 epochs", "'tinny 2 epochs'; did you mean 'tiny · 2 epochs'?"),
+        ("2 epochs", "'2 epochs'; it may mean 'tiny · 2 epochs', 'mlp · 2 epochs': write more"),
+    ):
+        assert main(["logs", "small", name]) == 2
+        assert f"none of the plan small is called {hint}" in capsys.readouterr().err
     assert main(["logs", "small", "--failed"]) == 0
 
 
@@ -645,6 +660,37 @@ def test_a_copy_of_a_home_lists_and_finds_its_own_models(
     photo = str(next(photos.rglob("*.png")))
     assert main(["predict", photo, "--model", "small:best", "--json", *where]) == 0
     assert json.loads(capsys.readouterr().out)[0]["model"] == best
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "hint"),
+    [
+        ("predict photo.png --model", "small:bset", "did you mean 'small:best'?"),
+        ("predict photo.png --model", "best@5", "did you mean 'best@epoch-5'?"),
+        ("predict photo.png --plan", "smal", "did you mean 'small'?"),
+        ("lineage", "small:mlp 3 epochs", "did you mean 'small:mlp · 2 epochs'?"),
+        ("lineage", "mlp", "it may mean 'mlp · "),
+        ("lineage", "nothing like it", "known: small:best, small:latest, "),
+        ("rank", "smal", "did you mean 'small'?"),
+        ("best", "smal", "did you mean 'small'?"),
+        ("report", "smal", "did you mean 'small'?"),
+        ("logs", "smal", "did you mean 'small'?"),
+        ("compare small", "smal", "did you mean 'small'?"),
+        ("rank", "pizza", "known: "),
+    ],
+)
+def test_a_wrong_name_is_told_with_what_was_meant(
+    command: str,
+    wrong: str,
+    hint: str,
+    first: tuple[Home, RunOutcome],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home, _ = first
+    assert main([*command.split(), wrong, "--home", str(home.root)]) == 2
+    said = capsys.readouterr().err
+    assert f"{wrong!r}" in said
+    assert hint in said
 
 
 def test_lineage_of_an_epoch_and_as_pictures(
