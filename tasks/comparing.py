@@ -34,6 +34,8 @@ Row = Mapping[str, Any]
 _RUN_ID = re.compile(r"[0-9a-f]{6,8}|[0-9a-f]{8}-[0-9a-f-]*")
 NOT_RECORDED = "not recorded then"
 _FEW = 5
+_SHORT = 12
+_CHANGED = re.compile(r"^diff --git a/.+ b/(.+)$", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2})?)?")
 
 
@@ -304,15 +306,28 @@ def _environment(
     for run in (before, after):
         known = json.loads(run.environment_json or "{}")
         known.pop("pid", None)
-        if git := known.get("git"):  # that there is another difference is told, not which
-            changes = digest(git["diff"])[:12] if git["diff"] else None
-            known["git"] = {name: git[name] for name in ("commit", "branch")} | {"changes": changes}
+        if known.get("git"):
+            known["git"] = _repository(known["git"])
         sides.append(known | {"device": run.device})
     for name in dict.fromkeys((*sides[0], *sides[1])):
-        if all(name in side for side in sides):
+        if name == "git" and all(name in side for side in sides):
+            if sides[0][name] != sides[1][name]:  # whole: a commit says little without its changes
+                yield Setting(name, sides[0][name], sides[1][name])
+        elif all(name in side for side in sides):
             yield from _settings(sides[0][name], sides[1][name], name)
         else:
             yield Setting(name, *(_recorded(side, name) for side in sides))
+
+
+def _repository(git: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a repository: what differs from the commit by a digest, and its files."""
+    diff = git["diff"] or ""
+    return {
+        "commit": git["commit"],
+        "branch": git["branch"],
+        "changes": digest(diff)[:_SHORT] if diff else None,
+        "files": _CHANGED.findall(diff),
+    }
 
 
 def _recorded(environment: Mapping[str, Any], name: str) -> Any:

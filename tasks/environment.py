@@ -76,7 +76,16 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Return what git says; `None` where it fails, hangs or is not there."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", *arguments],
+            [
+                "git",
+                "-C",
+                str(folder),
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.quotePath=false",
+                *arguments,
+            ],
             capture_output=True,
             timeout=_GIT_SECONDS,
             check=True,

@@ -6,6 +6,7 @@ stage was made of.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 Event = Mapping[str, Any]
 
 _SHORT = 12
+_STAGES = {"train": "a state", "score": "a score", "dataset": "a data set"}
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,14 @@ def _is_done(event: Event) -> bool:
     return event["error"] is None and not event["is_hit"] and not event.get("is_found")
 
 
+def _run_again(started: Event) -> str:
+    """Return the command that ran a plan."""
+    if not started["source_path"]:
+        return "Running the plan"
+    flags = [f"--set {shlex.quote(each)}" for each in started["set"]]
+    return f"`{' '.join(['foodvision run', shlex.quote(started['source_path']), *flags])}`"
+
+
 class _Builder:
     """Collects nodes, each once, and edges between them."""
 
@@ -205,6 +215,21 @@ class _Builder:
         if not scores:
             self.edges[made, self._states(state, images, span)] = None
 
+    def _entry(self, kind: str, key: str) -> Entry:
+        """Return a stage that a lineage leads through.
+
+        Raises:
+            StoreError: it was removed, or cannot be read.
+        """
+        if self._store.has(kind, key):
+            return self._store.get(kind, key)
+        raise StoreError(
+            f"a lineage is read off the stages in the store, and {_STAGES[kind]} of the plan "
+            f"{self._started['plan_name']} is no longer among them ({kind} {key[:_SHORT]}): it was "
+            f"removed, as `foodvision store gc` does. {_run_again(self._started)} computes it "
+            "again, to the bit."
+        )
+
     def _score_of(
         self, state: str, span: Entry, epoch: int, images: str
     ) -> tuple[Entry, Event] | None:
@@ -239,7 +264,7 @@ class _Builder:
         plan = self._compiled[cell_id]
         images = self._train_images(self._cells[cell_id]["settings"])
         for part, score in plan["scores"].items():
-            entry = self._store.get("score", score["key"])
+            entry = self._entry("score", score["key"])
             scored = self._score(part, score, entry, entry.notes["rows"][-1])
             self.edges[made, scored] = None
             self.edges[scored, self._states(plan["final"], images)] = None
@@ -248,7 +273,7 @@ class _Builder:
         """Return the state after an epoch, and the span that it lies in: not each has a name."""
         found: str | None = key
         while found:
-            entry = self._store.get("train", found)
+            entry = self._entry("train", found)
             notes = entry.notes
             if notes["first_epoch"] <= epoch <= notes["last_epoch"]:
                 return notes["states"][epoch - notes["first_epoch"]], entry
@@ -266,7 +291,7 @@ class _Builder:
 
     def _states(self, key: str, images: Event, entry: Entry | None = None) -> str:
         """Add the span that holds a state, and all that it was trained from."""
-        entry = entry or self._store.get("train", key)
+        entry = entry or self._entry("train", key)
         notes = entry.notes
         last = notes["first_epoch"] + notes["states"].index(key)
         first = notes["first_epoch"]
@@ -319,7 +344,7 @@ class _Builder:
     def _dataset(self, key: str) -> str:
         event = next(e for e in self._datasets.values() if e["key"] == key)
         title = f"{event['name']}, from {event['source']}"
-        digest = self._store.get("dataset", key).notes["digest"]
+        digest = self._entry("dataset", key).notes["digest"]
         return self._add("dataset", key, title, source=event["source"], digest=digest)
 
     def _add(self, kind: str, key: str, title: str, **facts: Any) -> str:

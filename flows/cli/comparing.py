@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tasks.comparing import Comparison, DataChange, ResultChange, Setting
 
 _LONGEST = 60
+_SHORT = 12
+_MOST_FILES = 3
 _WORDS = {"same": "the same", "noise": "noise", "better": "better", "worse": "WORSE"}
 _DATA = {
     "same": "the same images",
@@ -84,16 +86,50 @@ def _say_settings(title: str, settings: tuple[Setting, ...], *, is_known: bool =
     if not settings:
         tables.say("  no change" if is_known else "  not known: a side has not run")
     for setting in settings:
-        words = f"{_value(setting.before)} → {_value(setting.after)}"
-        tables.say_wrapped(f"{setting.path}: {words}", indent=2)
+        sides = (setting.before, setting.after)
+        old, new = _repositories(*sides) if setting.path == "git" else map(_value, sides)
+        tables.say_wrapped(f"{setting.path}: {old} → {new}", indent=2)
 
 
 def _value(value: Any) -> str:
     """Return a plan's value in one line, the end of a long one cut off."""
     if value is None:
         return "–"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return widths.cut(text, _LONGEST)
+    if value in ("", [], {}):
+        return "(empty)"
+    return widths.cut(value if isinstance(value, str) else _in_words(value), _LONGEST)
+
+
+def _in_words(value: Any) -> str:
+    """Return a value as a plan may write it, in one line."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_in_words(inner)}' for name, inner in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_words, value))}]"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _repositories(before: Any, after: Any) -> tuple[str, str]:
+    """Say where each side's repository stood; what differs from one commit alike, by its digest."""
+    old, new = (_repository(value) for value in (before, after))
+    if old != new:
+        return old, new
+    return f"{old} ({before['changes']})", f"{new} ({after['changes']})"
+
+
+def _repository(git: Any) -> str:
+    if git is None:
+        return "no repository"
+    if not isinstance(git, dict):
+        return str(git)
+    place = f"{git['commit'][:_SHORT]} on {git['branch'] or 'no branch'}"
+    files = git["files"]
+    if not git["changes"]:
+        return place
+    if not files:
+        return f"{place}, with changes"
+    more = f" and {len(files) - _MOST_FILES} more" if len(files) > _MOST_FILES else ""
+    return f"{place}, {count(len(files), 'file')} changed: {', '.join(files[:_MOST_FILES])}{more}"
 
 
 def _data_words(data: DataChange) -> str:

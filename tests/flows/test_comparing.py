@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.cli import main
+from flows.cli.comparing import _say_settings
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
@@ -164,6 +165,54 @@ def _planned(environment: dict[str, Any]) -> reading.PlannedRun:
     return reading.PlannedRun("1", "small", START, "completed", "cpu", text, None, "{}", None)
 
 
+DIFF = """\
+diff --git a/plans/my plan.yaml b/plans/my plan.yaml
+--- a/plans/my plan.yaml
++++ b/plans/my plan.yaml
+@@ -1 +1 @@
+-epochs: 5
++epochs: {epochs}
+diff --git a/ä.py b/ä.py
+deleted file mode 100644
+"""
+
+
+def test_where_a_repository_stood_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    def planned(commit: str, diff: str) -> reading.PlannedRun:
+        git = {"commit": commit * 40, "branch": "main", "is_dirty": bool(diff), "diff": diff}
+        return _planned({"git": git})
+
+    clean, other = planned("a", ""), planned("b", "")
+    dirty, dirtier = (planned("b", DIFF.replace("{epochs}", each)) for each in ("6", "7"))
+    (moved,), (changed,) = _environment(clean, other), _environment(clean, dirty)
+    (edited,) = _environment(dirty, dirtier)
+    assert not [*_environment(dirty, dirty)]
+    _say_settings("Environment", (moved, changed, edited))
+    told = " ".join(capsys.readouterr().out.split())
+    files = "2 files changed: plans/my plan.yaml, ä.py"
+    assert f"git: {'a' * 12} on main → {'b' * 12} on main git" in told
+    assert f"git: {'a' * 12} on main → {'b' * 12} on main, {files} git" in told
+    digests = [setting["changes"] for setting in (edited.before, edited.after)]
+    assert f"{files} ({digests[0]}) → {'b' * 12} on main, {files} ({digests[1]})" in told
+    assert digests[0] != digests[1]
+
+
+def test_values_are_written_as_a_plan_may_write_them(capsys: pytest.CaptureFixture[str]) -> None:
+    _say_settings(
+        "Plan",
+        (
+            Setting("description", "what it is about", ""),
+            Setting("grid.model", None, {"small": {"arch": "mlp", "hidden": 8}}),
+            Setting("grid.epochs", [5, 10], []),
+        ),
+    )
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "  description: what it is about → (empty)",
+        "  grid.model: – → {small: {arch: mlp, hidden: 8}}",
+        "  grid.epochs: [5, 10] → (empty)",
+    ]
+
+
 def test_what_an_older_run_did_not_record_is_not_told_as_added() -> None:
     packages = {f"package-{number}": "1.0" for number in range(200)}
     git = {"commit": "abc", "branch": "main", "is_dirty": False, "diff": "", "untracked": 0}
@@ -172,7 +221,11 @@ def test_what_an_older_run_did_not_record_is_not_told_as_added() -> None:
     assert [*_environment(older, newer)] == [
         Setting("python", "3.11", "3.12"),
         Setting("packages", "not recorded then", "200 recorded"),
-        Setting("git", "not recorded then", {"commit": "abc", "branch": "main", "changes": None}),
+        Setting(
+            "git",
+            "not recorded then",
+            {"commit": "abc", "branch": "main", "changes": None, "files": []},
+        ),
     ]
     assert [*_environment(newer, older)][1] == Setting(
         "packages", "200 recorded", "not recorded then"

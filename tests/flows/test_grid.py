@@ -660,6 +660,18 @@ def test_a_copy_of_a_home_lists_and_finds_its_own_models(
     photo = str(next(photos.rglob("*.png")))
     assert main(["predict", photo, "--model", "small:best", "--json", *where]) == 0
     assert json.loads(capsys.readouterr().out)[0]["model"] == best
+    _says_what_was_removed(where, capsys)
+
+
+def _says_what_was_removed(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """See to it that what `store gc` took is told by its name, with how to get it again."""
+    assert main(["store", "gc", "--older-than", "0", *where]) == 0
+    for name, what in (("small:best", "a score"), ("small:best@epoch-1", "a state")):
+        assert main(["lineage", name, *where]) == 2
+        said = capsys.readouterr().err
+        assert f"and {what} of the plan small is no longer among them" in said
+        assert "Running the plan computes it again" in said
+        assert "manifest" not in said
 
 
 @pytest.mark.parametrize(
