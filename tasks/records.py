@@ -138,6 +138,8 @@ def chain_epochs(
 ) -> list[tuple[str, Row]]:
     """Return the epochs behind a state, in order, each with the key of the span that holds it.
 
+    Each has its own `state_key`, too.
+
     Args:
         store: where they lie.
         final: key of the state.
@@ -149,7 +151,11 @@ def chain_epochs(
         notes = store.get("train", key).notes
         end = notes["first_epoch"] + notes["states"].index(key)
         end = end if last_epoch is None else min(end, last_epoch)
-        held = [(notes["states"][-1], row) for row in notes["epochs"] if row["epoch"] <= end]
+        held = [
+            (notes["states"][-1], row | {"state_key": notes["states"][place]})
+            for place, row in enumerate(notes["epochs"])
+            if row["epoch"] <= end
+        ]
         rows = held + rows
         key = notes["parent"]
     return rows
@@ -618,6 +624,7 @@ def _epoch_rows(cell_id: str, plan: Event, reader: _ResultReader) -> list[Row]:
             "learning_rate": row["learning_rate"],
             "seconds": row["seconds"],
             "images": row["images"],
+            "state_key": row["state_key"],
         }
         | told_scores({part: by_epoch[row["epoch"]] for part, by_epoch in scores.items()})
         for _, row in epochs

@@ -312,9 +312,11 @@ class Gatherer:
 
     def _suspicious(self) -> tuple[Tiles, Tiles]:
         rows = [row for each in self._configurations for row in each.rows]
-        keys = list(dict.fromkeys(r["result_key"] for r in rows if r["kind"] == "trained"))
-        if not keys:
+        trained = dict.fromkeys(r["result_key"] for r in rows if r["kind"] == "trained")
+        if not trained:
             return _NO_TILES, _NO_TILES
+        begun = reading.continued(self.home.warehouse, list(trained))  # one training is one juror
+        keys = [key for key in trained if key not in begun]
         jury = Jury(read_answers(keys, self.home), len(keys))
         return jury.hard(self._photos), jury.suspects(self._photos)
 

@@ -124,6 +124,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         learning_rate=_REAL,
         seconds=_REAL,
         images=_COUNT,
+        state_key=_TEXT,
     ),
     "predictions": _schema(
         result_key=_TEXT,

@@ -147,6 +147,8 @@ class Board:
             "status": status,
             "error": "out of memory: <b>1</b> & more" if status == "failed" else None,
             "result_key": result,
+            "train_key": result and _state_key(cell, cell.settings.epochs),
+            "epochs_trained": cell.settings.epochs,
             "seconds_alone": 1.0 + cell.position % 7,
             "seconds_paid": 0.5,
             "params_total": 1000 * (1 + cell.position % 5),
@@ -172,7 +174,8 @@ class Board:
         rows["class_metrics"] += class_rows(identity, test)
         rows["metrics"] += found
         reached = found[0]["accuracy"]
-        rows["epochs"] += _epoch_rows(identity, cell.settings.epochs, reached)
+        epochs = _epoch_rows(identity, cell.settings.epochs, reached)
+        rows["epochs"] += [row | {"state_key": _state_key(cell, row["epoch"])} for row in epochs]
         rows["cell_runs"][-1] |= {
             f"{part}_{name}": found[0][name]
             for part in ("train", "valid", "test")
@@ -209,6 +212,12 @@ def make_board(
 
 def _result_key(cell: Cell) -> str:
     return digest({"result of": cell.cell_id})
+
+
+def _state_key(cell: Cell, epoch: int) -> str:
+    """Return a key that cells share which differ in how long they train."""
+    recipe = cell.settings.model_dump(mode="json", exclude={"epochs"})
+    return digest({"state of": recipe, "after": epoch})
 
 
 def _cell_row(cell: Cell) -> Row:

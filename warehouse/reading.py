@@ -383,6 +383,13 @@ def answers(path: Path, result_keys: Sequence[str]) -> pa.Table:
     return query(path, statements.query_text("answers"), {"result_keys": list(result_keys)})
 
 
+def continued(path: Path, result_keys: Sequence[str]) -> set[str]:
+    """Return which of these results are stages on the way to another one of them."""
+    params = {"result_keys": list(result_keys)}
+    found = query(path, statements.query_text("continued"), params)
+    return set(found["result_key"].to_pylist())
+
+
 def class_metrics(path: Path, result_key: str) -> list[ClassMetric]:
     """Return precision, recall, F1 and support of each class, by name."""
     return _read(path, "class_metrics", ClassMetric, {"result_key": result_key})

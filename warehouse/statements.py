@@ -50,10 +50,10 @@ def migrations() -> tuple[Statement, ...]:
 def views() -> tuple[Statement, ...]:
     """Return every view in an order in which each finds those it reads.
 
-    `leaderboard`, on top of `collapsed`, is what other views build on; they do not build on each
-    other.
+    `leaderboard`, on top of `collapsed`, and `continuations` are what other views build on; they
+    do not build on each other.
     """
-    first = ("collapsed", "leaderboard")
+    first = ("collapsed", "leaderboard", "continuations")
     names = {name: place for place, name in enumerate(first)}
     return tuple(sorted(_folder("views"), key=lambda view: names.get(view.name, len(first))))
 

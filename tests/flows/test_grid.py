@@ -70,6 +70,8 @@ def test_every_cell_is_ranked_and_saved(first: tuple[Home, RunOutcome]) -> None:
     assert accuracies == sorted(accuracies, reverse=True)
     assert all(row["model_path"] for row in outcome.leaderboard)
     assert len(rows(home, "select * from cell_runs where status = 'completed'")) == 4
+    longest = rows(home, "select label from trainings order by position")
+    assert [row["label"] for row in longest] == ["tiny · 2 epochs", "mlp · 2 epochs"]
 
 
 def test_counted_work_equals_predicted_work(first: tuple[Home, RunOutcome]) -> None:

@@ -96,6 +96,8 @@ def test_it_says_what_is_known_of_eight_cells(eight: Made) -> None:
     assert len(mistakes) == min(report.winner.wrong, 36)
     assert report.suspects.total == 3
     assert all(tile.image is not None for tile in report.hard.shown)
+    for tile in (*report.hard.shown, *report.suspects.shown):  # 3 epochs are a part of 6
+        assert re.match(r"\d of 4 models ", tile.remark)
     assert [line.digest for line in report.data] == [report.data[0].digest]
     assert "model.hidden" in report.plan_text
     words = " ".join(report.summary)

@@ -152,6 +152,7 @@ DEFAULTS: dict[str, dict[str, tuple[pa.DataType, Any]]] = {
         "learning_rate": (_REAL, 0.001),
         "seconds": (_REAL, 1.0),
         "images": (_COUNT, 225),
+        "state_key": (_TEXT, None),
     },
     "predictions": {
         "result_key": (_TEXT, "result-1"),

@@ -134,6 +134,26 @@ def test_always_wrong_is_what_no_model_gets_right(
     ]
 
 
+def test_a_training_has_one_vote(ask: Callable[..., list[Row]], cells: Cells, rows: Rows) -> None:
+    wrong = ["steak", "pizza", "pizza"]
+    said = {f"cell-{number}": wrong for number in range(3)}
+    tables = cells(
+        {"train_key": "state 1", "epochs_trained": 1},
+        {"train_key": "state 2", "epochs_trained": 2},
+        {"train_key": "another", "epochs_trained": 1},
+    ) | {"predictions": _predictions(rows, said)}
+    states = [(1, 1, "state 1"), (1, 2, "state 2"), (0, 1, "state 1"), (2, 1, "another")]
+    tables["epochs"] = rows(
+        "epochs",
+        *(
+            {"result_key": f"result of cell-{cell}", "epoch": epoch, "state_key": key}
+            for cell, epoch, key in states
+        ),
+    )
+    for name in ("always_wrong", "sure_and_wrong"):
+        assert {row["models"] for row in ask(name, tables)} == {2}
+
+
 def test_confused_classes_count_both_ways(
     ask: Callable[..., list[Row]], cells: Cells, rows: Rows
 ) -> None:

@@ -446,6 +446,41 @@ def test_convergence_is_the_first_epoch_near_the_best(
     assert [tuple(row.values()) for row in found] == ([] if expected is None else [expected])
 
 
+def test_a_training_is_its_result_that_goes_the_furthest(
+    answer: Callable[[Tables, str], list[Row]], cells: Cells, rows: Rows
+) -> None:
+    """Cells 0, 1 and 2 are one training, which 2 stopped early; the curve of 2 goes on."""
+    tables = cells(
+        {"train_key": "state 1", "epochs_trained": 1},
+        {"train_key": "state 3", "epochs_trained": 3},
+        {"train_key": "state 2", "epochs_trained": 3, "best_epoch": 2},
+        {"train_key": "other 3", "epochs_trained": 3},
+        {"train_key": "state 4", "epochs_trained": 4, "status": "diverged"},
+        {"train_key": "state 4", "epochs_trained": 4, "plan_name": "other"},
+    )
+    tables["epochs"] = rows(
+        "epochs",
+        *(
+            {"result_key": f"result of cell-{cell}", "epoch": epoch}
+            | {"state_key": f"{'other' if cell == 3 else 'state'} {epoch}"}
+            for cell, epochs in enumerate((1, 3, 3, 3, 4, 4))
+            for epoch in range(1, epochs + 1)
+        ),
+        {"result_key": "loaded by an older version"},
+    )
+    found = answer(tables, "select plan_name, cell_id from trainings order by all")
+    assert [tuple(row.values()) for row in found] == [
+        ("demo", "cell-1"),
+        ("demo", "cell-3"),
+        ("other", "cell-5"),
+    ]
+    pairs = answer(tables, "select right(result_key, 1), right(continued_by, 1) from continuations")
+    assert {tuple(row.values()) for row in pairs} == {
+        *[("0", "1"), ("0", "2"), ("2", "1")],
+        *[(cell, "5") for cell in "012"],
+    }
+
+
 def test_mistakes_come_with_the_surest_first(
     answer: Callable[[Tables, str], list[Row]], rows: Rows
 ) -> None:

@@ -1,12 +1,11 @@
 -- question: Which images does every model get wrong?
 -- grain: one row per scored image that no model classifies rightly, the surest mistakes first
--- models: that scored the image; at least two
+-- models: that scored the image; at least two, and of each training the last one alone
 -- taken_for: the class that most of them name; sure: the mean probability of what each names
 -- empty: every image is classified rightly by one model at least, or only one model has run
 with results as (
     select distinct result_key
-    from leaderboard
-    where status = 'completed' and kind = 'trained'
+    from trainings
 )
 
 select

@@ -1,18 +1,17 @@
 -- question: Which two classes are confused most?
 -- grain: one row per plan and two classes that were taken for each other, most often first
--- images: answers of all models in which one was taken for the other
+-- images: answers of all models (of a training, the last) in which one was taken for the other
 -- share: of all answers about images of the two classes
 -- empty: nothing was classified wrongly
 with counted as (
     select
-        leaderboard.plan_name,
+        trainings.plan_name,
         confusions.true_class,
         confusions.predicted_class,
         sum(confusions.images) as images
-    from leaderboard
-    inner join confusions on leaderboard.result_key = confusions.result_key
-    where leaderboard.status = 'completed' and leaderboard.kind = 'trained'
-    group by leaderboard.plan_name, confusions.true_class, confusions.predicted_class
+    from trainings
+    inner join confusions on trainings.result_key = confusions.result_key
+    group by trainings.plan_name, confusions.true_class, confusions.predicted_class
 ),
 
 classes as (

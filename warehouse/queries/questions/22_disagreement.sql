@@ -1,5 +1,5 @@
 -- question: Which two good models disagree most?
--- grain: one row per plan and two of its ten best models, those that disagree most first
+-- grain: one row per plan and two of its ten best trainings, those that disagree most first
 -- differ: share of test images on which they name different classes
 -- either: share on which one of them at least is right: what an ensemble could reach
 -- empty: no plan here has two models
@@ -9,8 +9,7 @@ with best as (
         label,
         result_key,
         position
-    from leaderboard
-    where status = 'completed' and kind = 'trained'
+    from trainings
     qualify
         row_number() over (partition by plan_name order by test_accuracy desc, position) <= 10
 ),
