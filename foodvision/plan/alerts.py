@@ -54,7 +54,9 @@ END_METRICS: tuple[str, ...] = (
 STATES = ("diverged", "failed", "finished")
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
 _COMPARISON = re.compile(r"([\w.]+)\s*(<=|>=|==|!=|<|>|=)\s*(\S+)")
-_SLOWER = re.compile(r"slower\s+than\s+([-0-9.]+)\s*(\w*)")
+# As YAML 1.2 writes numbers (core schema, 10.3.2), which is how all others in a plan are written.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_SLOWER = re.compile(r"slower than (\S+?) ?([a-zA-Z]*)")
 _BLOCK = re.compile(r"[a-z0-9][a-z0-9-]*/[^/\s]+")
 _ELSEWHERE = ("slack", "teams", "email", "e-mail", "discord", "pagerduty", "mattermost", "sms")
 _MASK = "…"
@@ -182,23 +184,22 @@ def _sign(sign: str, text: str) -> str:
 
 def _number(text: str, whole: str) -> float:
     is_percent = text.endswith("%")
-    try:
-        number = float(text.removesuffix("%"))
-    except ValueError:
-        number = math.nan
+    number = _read_number(text.removesuffix("%"))
     if not math.isfinite(number) or is_percent:
         hint = f": write {number / 100:g}" if is_percent and math.isfinite(number) else ""
-        rule = "must compare with a finite number (accuracies lie in [0, 1])"
+        rule = "must compare with a finite number, like 0.8 or 1e-3 (accuracies lie in [0, 1])"
         raise broken_rule(f"{rule}, got {show(whole)}{hint}")
     return number
 
 
+def _read_number(text: str) -> float:
+    """Return the number that a text is, NaN where it is none."""
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
+
+
 def _seconds(number: str, unit: str, whole: str) -> float:
-    try:
-        amount = float(number)
-    except ValueError:
-        amount = -1.0
-    if amount <= 0:
+    amount = _read_number(number)
+    if not 0 < amount < math.inf:
         raise broken_rule(f"must be slower than a positive time, got {show(whole)}: write 30 s")
     if unit not in _UNITS:
         hint = suggestion(unit, _UNITS) if unit else f": write {number} s or {number} min"

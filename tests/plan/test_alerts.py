@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic_core import PydanticCustomError
 
-from foodvision.plan.alerts import mask_address, mask_links
+from foodvision.plan.alerts import mask_address, mask_links, read_condition
 from foodvision.plan.load import load_plan
 from tests.running import plan_text
 
@@ -89,3 +90,32 @@ def test_who_is_told_costs_time_in_proportion_to_their_number(tmp_path: Path) ->
         return lambda: load_plan(text)
 
     assert _growth(reading, 100) < 24
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("0.8", 0.8), (".8", 0.8), ("8e-1", 0.8), ("+1", 1.0), ("1.", 1.0), ("0.08E1", 0.8)],
+)
+def test_a_bound_is_a_number_as_yaml_writes_it(number: str, value: float) -> None:
+    assert read_condition(f"test.accuracy < {number}").threshold == value
+    for unit in ("s", " s"):
+        assert read_condition(f"slower  than {number}{unit}").threshold == value
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param("１", id="full width"),
+        pytest.param("٠.٨", id="Arabic digits"),
+        *("1_0", "0x1", "1e", "e1", ".", "1,5", "inf", ".inf", "nan", "1e999", "--1", "½"),
+    ],
+)
+def test_what_yaml_takes_for_no_number_is_none(number: str) -> None:
+    for text in (f"train.loss > {number}", f"slower than {number} s"):
+        with pytest.raises(PydanticCustomError, match=r"finite number|positive time"):
+            read_condition(text)
+
+
+def test_a_large_time_has_its_seconds() -> None:
+    assert read_condition("slower than 1e3 s").name == "slower than 1000 s"
+    assert read_condition("slower than 1.5e1 min").threshold == 900

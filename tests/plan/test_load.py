@@ -1019,7 +1019,7 @@ LINES = [
     (
         "an alert in percent",
         GOOD + "alerts: [{when: test.accuracy < 80%}]\n",
-        "13:17: alerts[0].when: must compare with a finite number (accuracies lie in [0, 1]), got 'test.accuracy < 80%': write 0.8",
+        "13:17: alerts[0].when: must compare with a finite number, like 0.8 or 1e-3 (accuracies lie in [0, 1]), got 'test.accuracy < 80%': write 0.8",
     ),
     (
         "an alert on equality",
