@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter
 
 from foodvision.report import style
+from foodvision.report.tables import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ _MAX_ROWS = 40
 _ROW_INCHES = 0.3
 _LABEL_COLUMNS = 44
 _DETAIL_COLUMNS = 40
+_LONG_SECONDS = 10
+_LONG_NUMBER = 1000
+_NAMES = {"params": "parameters"}
 _SHARES = ("accuracy", "precision", "recall", "f1")
 _REMARKS = {
     "failed": "✗ failed",
@@ -126,7 +130,7 @@ def _draw(axes: Axes, shown: list[RankedBar], rest: list[RankedBar], metric: str
         axes.get_yticklabels()[-1].set_color(style.MUTED)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(low, high)
-    axes.set_xlabel(metric)
+    axes.set_xlabel(_NAMES.get(metric, metric))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, metric)))
     axes.grid(visible=True, axis="x")
     axes.tick_params(length=0)
@@ -200,8 +204,12 @@ def _is_share(metric: str) -> bool:
 def _formatter(metric: str) -> Callable[[float], str]:
     if _is_share(metric):
         return lambda value: style.percent(value, digits=1)
-    return lambda value: f"{value:.4g}"
+    if metric == "seconds":
+        return lambda value: duration(value) if value >= _LONG_SECONDS else f"{value:.3g} s"
+    return (lambda value: f"{value:,.0f}") if metric == "params" else (lambda v: f"{v:.4g}")
 
 
 def _tick(value: float, metric: str) -> str:
-    return style.percent(value) if _is_share(metric) else f"{value:g}"
+    if _is_share(metric):
+        return style.percent(value)
+    return f"{value:,.0f}" if abs(value) >= _LONG_NUMBER else f"{value:g}"

@@ -125,7 +125,7 @@ def _draw_accuracy(
     axes.set_xlim(0, 1)
     axes.set_yticks(_TICKS)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: style.percent(value)))
-    axes.set_ylabel("right")
+    axes.set_ylabel("classified rightly")
     axes.tick_params(length=0, labelbottom=False)
     axes.grid(visible=True)
 

@@ -27,7 +27,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from foodvision.files import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
 
@@ -52,6 +52,8 @@ DPI = 150
 _PNG = {"compress_level": 4}  # of 9; by default 6: twice the time for 1 % fewer bytes
 _HEADER_INCHES = 0.72
 _MARGIN_INCHES = 0.16
+_BETWEEN = " · "  # the parts of a label
+_SHORTEST_PART = 8
 
 _LATIN_FAMILY = "DejaVu Sans"
 _JAPANESE_FAMILY = "IPAexGothic"
@@ -222,9 +224,26 @@ def legible(text: str) -> str:
 def shorten(text: str, columns: int) -> str:
     """Return `legible(text)` in at most `columns` columns, its middle cut if need be.
 
-    The middle, because labels of one plan often begin alike. East Asian wide characters take two.
+    The middle, because labels of one plan often begin alike; of a label with several parts that of
+    the longest ones, so that the others still tell labels apart. East Asian wide characters take
+    two.
     """
     text = legible(text)
+    parts = text.split(_BETWEEN)
+    rooms = _narrowed([_columns(part) for part in parts], columns - len(_BETWEEN) * len(parts[1:]))
+    short = _BETWEEN.join(_cut(part, room) for part, room in zip(parts, rooms, strict=True))
+    return short if _columns(short) <= columns else _cut(text, columns)
+
+
+def _narrowed(widths: Sequence[int], room: int) -> list[int]:
+    """Take from the widest, a column at a time, as long as that leaves something to read."""
+    found = list(widths)
+    while sum(found) > room and max(found) > _SHORTEST_PART:
+        found[found.index(max(found))] -= 1
+    return found
+
+
+def _cut(text: str, columns: int) -> str:
     if _columns(text) <= columns:
         return text
     room = max(columns - 1, 2)

@@ -112,9 +112,23 @@ def test_all_cells_failed(folder: Path, gallery: Gallery) -> None:
     assert style.BLUE not in {bar.get_facecolor() for bar in _bars(gallery.figure)}
 
 
+def test_long_labels_stay_apart(folder: Path, gallery: Gallery) -> None:
+    labels = [f"{'学習率は普通の値です' * 3} · {epochs} epochs · seed 42" for epochs in (2, 3)]
+    bars = [RankedBar(label, value) for label, value in zip(labels, (0.09764, 2e6), strict=True)]
+    ranking_bars(bars, folder / "ranking.png", metric="seconds")
+    shown = [label.get_text() for label in gallery.figure.axes[0].get_yticklabels()]
+    assert [text.split(" · ")[1:] for text in shown] == [
+        [f"{epochs} epochs", "seed 42"] for epochs in (2, 3)
+    ]
+    assert "0.0976 s" in gallery.texts()
+    ranking_bars(bars, folder / "params.png", metric="params")
+    assert {"2,000,000", "parameters"} <= set(gallery.texts())
+
+
 def test_another_title_may_be_said(folder: Path, gallery: Gallery) -> None:
     rows = [RankedBar("a", 2.5, is_best=True), RankedBar("b", 60.0)]
     ranking_bars(rows, folder / "times.png", metric="seconds", title="Training times")
     assert "Training times" in gallery.texts()
     assert "Ranking by seconds" not in gallery.texts()
+    assert {"2.5 s", "1 min 0 s", "seconds"} <= set(gallery.texts())
     assert gallery.clipped_texts() == []

@@ -51,6 +51,8 @@ def test_shortened_text_fits_and_can_be_drawn(text: str, columns: int) -> None:
         ("resnet18 · lr 0.001 · seed 1", "resnet18 ·…· seed 1"),
         ("寿司" * 20, "寿司寿司寿…寿司寿司"),
         ("short", "short"),
+        ("学習率は普通の値です · 2 epochs", "学習…です · 2 epochs"),
+        ("a rather long name · lr 0.1 · seed 1", "a rather lo…· seed 1"),
     ],
 )
 def test_the_middle_goes_first(text: str, wanted: str) -> None:
