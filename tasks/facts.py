@@ -22,7 +22,7 @@ from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.schema import Sha256
-from foodvision.plan.summary import ModelSize
+from foodvision.plan.summary import ModelSize, Operation
 from tasks.devices import (
     Device,
     bfloat16_instructions,
@@ -59,6 +59,7 @@ class _Transform:
 _DEVICE = TypeAdapter(Device)
 _ARCHITECTURE = TypeAdapter(Architecture)
 _MODEL_SIZE = TypeAdapter(ModelSize)
+_OPERATIONS = TypeAdapter(tuple[Operation, ...])
 _TRANSFORM = TypeAdapter(_Transform)
 _PATH = TypeAdapter(str)
 _SHA256 = TypeAdapter(Sha256)
@@ -291,27 +292,36 @@ class LibraryFacts:
 
     def model_size(self, settings: CellSettings, *, classes: int) -> ModelSize:
         """Return how large the model is, block by block."""
-        transform = self.transform(settings)
-        shape: dict[str, Any] = {
-            "arch": settings.model.arch,
-            "num_classes": classes,
-            "channels": transform["channels"],
-            "size": transform["size"],
-            "hidden": settings.model.hidden,
-        }
+        shape = self._build(settings, classes)
 
         def ask() -> dict[str, Any]:
             from foodvision.models.summary import measure
 
             return asdict(measure(**shape))
 
-        question = {
-            "about": "model size",
-            **shape,
-            "torch": _version("torch"),
-            "torchvision": _version("torchvision"),
+        return self._folder.ask(_about_build("model size", shape), ask, _MODEL_SIZE)
+
+    def operations(self, settings: CellSettings, *, classes: int) -> tuple[Operation, ...]:
+        """Return what the model computes, operation by operation."""
+        shape = self._build(settings, classes) | {"dropout": settings.model.dropout}
+
+        def ask() -> list[dict[str, Any]]:
+            from foodvision.models.architectures import BuildSettings
+            from foodvision.models.operations import list_operations
+
+            return [asdict(operation) for operation in list_operations(BuildSettings(**shape))]
+
+        return self._folder.ask(_about_build("operations", shape), ask, _OPERATIONS)
+
+    def _build(self, settings: CellSettings, classes: int) -> dict[str, Any]:
+        transform = self.transform(settings)
+        return {
+            "arch": settings.model.arch,
+            "num_classes": classes,
+            "channels": transform["channels"],
+            "size": transform["size"],
+            "hidden": settings.model.hidden,
         }
-        return self._folder.ask(question, ask, _MODEL_SIZE)
 
     def _weights_transform(self, settings: CellSettings) -> Mapping[str, Any]:
         def ask() -> dict[str, Any]:
@@ -359,6 +369,11 @@ class LibraryFacts:
             "modified": about.st_mtime_ns,
         }
         return self._folder.ask(identity, lambda: file_sha256(path), _SHA256)
+
+
+def _about_build(what: str, shape: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {package: _version(package) for package in ("torch", "torchvision")}
+    return {"about": what, **shape, **versions}
 
 
 def _about_blocks(arch: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from foodvision.plan.stopping import stop_words
 from foodvision.stages.curves import told_accuracy
 from foodvision.stages.steps import chain_steps
 from tasks.evaluation_rows import told_scores
+from tasks.facts import LibraryFacts
 from tasks.publishing_composites import CompositePublisher
 from tasks.records import chain_epochs, scored_epochs
 
@@ -239,12 +240,9 @@ class Publisher:
         folder = graph_folder(self.home.runs, today, self.plan.name, phase.settings.model.arch)
         if folder.exists():
             return
-        import torch
-
-        model = self._site.models.initial(phase)
-        size, channels = int(phase.transform["size"]), int(phase.transform["channels"])
-        example = torch.zeros(1, channels, size, size)
-        write_graph(folder, model.module, example)
+        facts = LibraryFacts(home=self.home, base=self.plan.folder, datasets={})
+        classes = len(phase.train.classes)
+        write_graph(folder, facts.operations(phase.settings, classes=classes))
 
 
 def training_status(store: Store, compiled: CompiledCell) -> str:

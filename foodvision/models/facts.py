@@ -18,6 +18,7 @@ from foodvision.models.architectures import (
 )
 from foodvision.models.build import assemble
 from foodvision.models.freezing import has_following_statistics
+from foodvision.models.shapes import hollow, no_images
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -175,11 +176,10 @@ def _count_constant(model: BlockModel, frozen_count: int, batchnorm: str) -> int
 def _feature_shape(
     prefix: nn.Module, suffix: nn.Module, settings: BuildSettings
 ) -> tuple[int, ...]:
-    images = torch.empty(1, settings.channels, settings.size, settings.size, device="meta")
     try:
         with torch.no_grad():
-            features = prefix.to("meta")(images)
-            suffix.to("meta").eval()(features)
+            features = hollow(prefix)(no_images(settings))
+            hollow(suffix)(features)
     except (AssertionError, RuntimeError) as error:
         raise too_small(settings, error) from error
     return tuple(int(length) for length in features.shape[1:])

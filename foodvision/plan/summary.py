@@ -1,9 +1,11 @@
-"""How large the models of a plan are, block by block; without torch, which counts for us."""
+"""What the models of a plan are made of, and how large; without torch, which counts for us."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
+
+ANY_BATCH = -1  # as in TensorFlow's graphs
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,29 @@ class ModelSize:
     input_shape: tuple[int, int, int]
     blocks: tuple[BlockSize, ...]
     model_bytes: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a network's forward.
+
+    Attributes:
+        name: unique; the modules that it lies in, from outside in, joined by `/`, each as
+            `name [Class]` (`layer1 [Sequential]/0 [BasicBlock]/conv1 [Conv2d]`).
+        kind: class of the module, or name of the function: `Conv2d`, `add`; `input`, `output`.
+        inputs: names of the operations whose results it takes, in order.
+        output_shape: of its result, `ANY_BATCH` for the length of the batch; `None`: the result is
+            no single tensor.
+        detail: its settings (`3, 64, kernel_size=(7, 7), stride=(2, 2)`).
+        params: number of its parameters.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    output_shape: tuple[int, ...] | None
+    detail: str
+    params: int
 
 
 @dataclass(frozen=True)

@@ -16,21 +16,19 @@ Python, a microsecond for each byte; Google's library does the same in its proce
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
-import io
 import math
 import re
 import struct
-import tempfile
 import unicodedata
-import warnings
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from google_crc32c import value as crc32c
 from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.node_def_pb2 import NodeDef
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
@@ -41,15 +39,14 @@ from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 
-from foodvision.errors import ModelError
 from foodvision.files import replacing
 from foodvision.report.tables import markdown_table
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    import torch
+    from foodvision.plan.summary import Operation
 
 SPLITS = ("train", "valid", "test")
 
@@ -237,42 +234,33 @@ def write_pictures(
     _replace_events(folder, events, time)
 
 
-def write_graph(folder: Path, module: torch.nn.Module, example: torch.Tensor) -> None:
-    """Trace a model in evaluation mode and write its graph; an older one in the folder goes.
-
-    The module's training flags are put back.
+def write_graph(folder: Path, operations: Sequence[Operation]) -> None:
+    """Write a model's graph; an older one in the folder goes.
 
     Args:
         folder: see `graph_folder`.
-        module: any model that can be traced.
-        example: float32 [B, C, H, W] on the module's device; its values do not matter.
+        operations: of the model, in order.
 
     Raises:
-        ModelError: the model cannot be traced.
         OSError: the folder cannot be written.
     """
-    import torch
-    from torch.utils.tensorboard import SummaryWriter
+    graph = GraphDef(node=[_graph_node(operation) for operation in operations])
+    now = dt.datetime.now(dt.UTC).timestamp()
+    event = Event(wall_time=now, graph_def=graph.SerializeToString(deterministic=True))
+    _replace_events(folder, [event], now)
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".graph-", dir=folder.parent) as scratch:
-        with _traceable(module), _tracing_quietly(), SummaryWriter(scratch) as writer:
-            try:
-                # The writer itself would trace it, and then twice again to compare.
-                traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                    module.eval(), example, check_trace=False
-                )
-                writer.add_graph(traced, example)
-            except Exception as error:  # whatever the model's own forward raises
-                reason = (str(error).splitlines() or [""])[0]
-                raise ModelError(
-                    f"the graph of {type(module).__name__} cannot be drawn: tracing it with an "
-                    f"input of shape {tuple(example.shape)} raised {type(error).__name__}: {reason}"
-                ) from error
-        (written,) = Path(scratch).iterdir()
-        folder.mkdir(exist_ok=True)
-        _remove_events(folder)
-        written.replace(folder / written.name)
+
+def _graph_node(operation: Operation) -> NodeDef:
+    node = NodeDef(name=operation.name, op=operation.kind, input=operation.inputs)
+    told = {"settings": operation.detail, "parameters": f"{operation.params:,}"}
+    for name, value in told.items():
+        if value not in ("", "0"):
+            node.attr[name].s = value.encode()
+    if operation.output_shape is not None:
+        shape = node.attr["_output_shapes"].list.shape.add()
+        for length in operation.output_shape:
+            shape.dim.add(size=length)
+    return node
 
 
 def _safe(name: str) -> str:
@@ -461,41 +449,3 @@ def _remove_events(folder: Path, *, but: Path | None = None) -> None:
     for path in folder.glob("*tfevents*"):
         if path != but:
             path.unlink()
-
-
-@contextmanager
-def _traceable(module: torch.nn.Module) -> Iterator[None]:
-    """Let a module be traced so that it finds one graph, and put back what tracing changes.
-
-    torch switches the whole module to evaluation and, after it, all of its parts to the mode of the
-    whole: frozen parts would train. Attention's fast path is taken without gradients only, so that
-    the tracer's second pass would find another graph than its first.
-    """
-    import torch
-
-    flags = [(part, part.training) for part in module.modules()]
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for part, flag in flags:
-            part.training = flag
-
-
-@contextmanager
-def _tracing_quietly() -> Iterator[None]:
-    """Drop what does not touch a graph that is looked at and never run.
-
-    Tracing warns of branches in Python that the graph freezes, and of its own deprecation, while
-    torch's own writer of graphs still needs it; and that writer prints its errors, too.
-    """
-    from torch.jit import TracerWarning  # type: ignore[attr-defined]  # public, not declared so
-
-    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore", TracerWarning)
-        warnings.filterwarnings("ignore", "The input to trace is already a ScriptModule")
-        for category in (FutureWarning, DeprecationWarning):
-            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", category)
-        yield

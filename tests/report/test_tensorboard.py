@@ -11,17 +11,16 @@ import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
-from torch import nn
 
-from foodvision.errors import ModelError
+from foodvision.plan.summary import Operation
 from foodvision.report.tensorboard import (
     EpochScalars,
     StepScalars,
@@ -52,6 +51,19 @@ EPOCHS = [
         seconds=10.0,
     )
     for epoch in (1, 2, 3)
+]
+
+_GRAPH = [
+    Operation("input", "input", (), (-1, 8), "", 0),
+    Operation(
+        "Net/head [Linear]",
+        "Linear",
+        ("input",),
+        (-1, 1200),
+        "in_features=8, out_features=1200",
+        10800,
+    ),
+    Operation("output", "output", ("Net/head [Linear]",), None, "", 0),
 ]
 
 
@@ -246,7 +258,7 @@ def test_a_real_server_shows_scalars_text_layout_hparams_and_graph(tmp_path: Pat
     for seed in (1, 2):
         folder = run_folder(tmp_path, DAY, "effnet", "tiny_vgg", f"ピザ · seed {seed}")
         _write(folder, hparams={"seed": seed, "arch": "tiny_vgg"}, final={"test_accuracy": 0.5})
-    write_graph(graph_folder(tmp_path, DAY, "effnet", "tiny"), _tiny(), torch.zeros(1, 3, 8, 8))
+    write_graph(graph_folder(tmp_path, DAY, "effnet", "tiny"), _GRAPH)
     shown = {"predictions": _picture(tmp_path / "p.png", "red")}
     write_pictures(pictures_folder(tmp_path, DAY, "effnet"), shown, about="best", at=STARTED)
     run = "2026-03-01/effnet/tiny_vgg/ピザ · seed 1"
@@ -263,6 +275,9 @@ def test_a_real_server_shows_scalars_text_layout_hparams_and_graph(tmp_path: Pat
         assert list(images["2026-03-01/effnet/best model"]) == ["predictions"]
         graphs = _ask(f"{address}/data/plugin/graphs/info")
         assert list(graphs) == ["2026-03-01/effnet/graph tiny"]
+        drawn = f"{address}/data/plugin/graphs/graph?run={quote('2026-03-01/effnet/graph tiny')}"
+        with urllib.request.urlopen(drawn, timeout=60) as answer:
+            assert b'name: "Net/head [Linear]"' in answer.read()
         groups = _ask(f"{address}/data/plugin/hparams/session_groups", _GROUPS)["sessionGroups"]
     assert [group["hparams"] for group in groups] == [
         {"seed": seed, "arch": "tiny_vgg"} for seed in (1, 2)
@@ -320,54 +335,21 @@ def test_different_labels_have_different_folders(one: str, other: str) -> None:
     assert not set(first) & set('<>:"/\\|?*\0')
 
 
-class _Tiny(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
-        self.head = nn.Linear(4, 2)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if images.sum() > 1e9:  # a branch that tracing warns of
-            return images
-        return self.head(self.features(images).mean(dim=(2, 3)))
-
-
-def _tiny() -> nn.Module:
-    return _Tiny()
-
-
-def test_the_graph_names_the_modules_and_leaves_the_model_alone(folder: Path) -> None:
-    model = _Tiny().train()
-    model.head.eval()
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    write_graph(folder, model, torch.ones(2, 3, 8, 8))
-    write_graph(folder, model, torch.ones(2, 3, 8, 8))
+def test_the_graph_is_written_once_with_shapes_settings_and_parameters(folder: Path) -> None:
+    write_graph(folder, _GRAPH)
+    write_graph(folder, _GRAPH)
     (file,) = folder.iterdir()
     assert "tfevents" in file.name
-    names = {node.name for node in _read(folder).Graph().node}
-    assert any("Conv2d" in name for name in names)
-    assert any("head" in name for name in names)
-    assert (model.training, model.features.training, model.head.training) == (True, True, False)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-
-
-def test_attention_is_traced_without_its_fast_path(folder: Path) -> None:
-    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
-    write_graph(folder, layer, torch.zeros(1, 4, 8))
-    assert torch.backends.mha.get_fastpath_enabled()
-    assert _read(folder).Graph().node
-
-
-def test_a_model_that_cannot_be_traced_is_an_error_and_leaves_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "graph"
-    message = r"the graph of _Tiny cannot be drawn: .* shape \(1, 5, 8, 8\) raised RuntimeError: "
-    with pytest.raises(ModelError, match=message) as caught:
-        write_graph(folder, _tiny(), torch.zeros(1, 5, 8, 8))
-    assert "\n" not in str(caught.value)
-    assert capsys.readouterr() == ("", "")
-    assert list(tmp_path.iterdir()) == []
+    nodes = {node.name: node for node in _read(folder).Graph().node}
+    assert list(nodes) == [operation.name for operation in _GRAPH]
+    layer = nodes["Net/head [Linear]"]
+    assert (layer.op, list(layer.input)) == ("Linear", ["input"])
+    assert layer.attr["settings"].s == b"in_features=8, out_features=1200"
+    assert layer.attr["parameters"].s == b"10,800"
+    (shape,) = layer.attr["_output_shapes"].list.shape
+    assert [dim.size for dim in shape.dim] == [-1, 1200]
+    assert "_output_shapes" not in nodes["output"].attr
+    assert "parameters" not in nodes["input"].attr
 
 
 def test_writing_cells_needs_neither_torch_nor_matplotlib(folder: Path) -> None:
