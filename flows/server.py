@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,9 +197,8 @@ def _membership(folder: Path, port: int | None) -> Iterator[_Seat]:
             if not has_users(folder):
                 if seat.server.is_alive():
                     _wait_until_recorded(seat.url, since)
-                seat.server.stop(patience=_STOP_SECONDS)
+                _stop(seat.server)
                 (folder / RECORD).unlink(missing_ok=True)
-                _reap()
 
 
 def _sit_down(folder: Path, port: int | None) -> _Seat:
@@ -226,6 +225,19 @@ def _start(folder: Path, port: int | None) -> _Seat:
     mark = ProcessMark.of(child.pid)
     write_mark(folder / RECORD, mark, url=url)
     return _Seat(mark, url, was_started=True)
+
+
+def _stop(server: ProcessMark) -> None:
+    """Stop a server, and take leave of it where it is a child of this process.
+
+    To others it is gone when its first thread is; its parent hears of it when the last one is.
+    """
+    server.stop(patience=_STOP_SECONDS)
+    for child in _CHILDREN:
+        if child.pid == server.pid:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(_STOP_SECONDS)
+    _reap()
 
 
 def _reap() -> None:

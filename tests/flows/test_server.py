@@ -4,20 +4,22 @@ import os
 import re
 import socket
 import sqlite3
+import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from flows.processes import read_mark
+import flows.server
+from flows.processes import ProcessMark, read_mark
 from flows.server import RECORD, ServerHandle, find_server, local_server
 from foodvision.errors import ServerError
 from foodvision.home import Home
 from tests.flows.conftest import run_command
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -206,3 +208,16 @@ def prepared(tmp_path: Path) -> Home:
     from foodvision.home import Home
 
     return Home(tmp_path / "another home")
+
+
+def test_a_server_that_ends_thread_by_thread_leaves_no_child(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    monkeypatch.setattr(flows.server, "_CHILDREN", [child])
+    # To others a process is gone with its first thread, while its parent still waits for the rest.
+    later = threading.Timer(0.2, child.kill)
+    monkeypatch.setattr(ProcessMark, "stop", lambda *_, patience: later.start())
+    flows.server._stop(ProcessMark.of(child.pid))
+    assert child.returncode is not None
+    assert flows.server._CHILDREN == []
