@@ -23,6 +23,7 @@ class Receiver:
     Attributes:
         port: where it listens.
         status: what it answers.
+        most: how many requests it answers so at most; any other is told to come later.
         got: the body of each request that it answered well.
         keys: their header `Idempotency-Key`.
         refused: number of requests that it answered otherwise.
@@ -30,6 +31,7 @@ class Receiver:
 
     port: int
     status: int = 200
+    most: int | None = None
     got: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     refused: int = 0
@@ -56,12 +58,14 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if receiver.status == 200 and self.path == SECRET:
+            is_full = receiver.most is not None and len(receiver.got) >= receiver.most
+            status = 503 if is_full else receiver.status
+            if status == 200 and self.path == SECRET:
                 receiver.got.append(body)
                 receiver.keys.append(self.headers["Idempotency-Key"])
             else:
                 receiver.refused += 1
-            self.send_response(receiver.status)
+            self.send_response(status)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

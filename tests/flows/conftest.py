@@ -4,18 +4,56 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from flows.server import ServerHandle, local_server
 from foodvision.home import Home
+from foodvision.report import pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
+_DRAWING = {
+    name: getattr(pictures, name)
+    for name in (
+        "ranking_bars",
+        "learning_curves",
+        "confusion_matrix",
+        "prediction_grid",
+        "reliability_diagram",
+    )
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_of_one_pixel() -> Iterator[None]:
+    """To draw what a run found takes as long as the run; tests that look at it are `drawing`."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _DRAWING:
+            patch.setattr(pictures, name, _one_pixel)
+        yield
+
+
+def _one_pixel(*given: Any, **_: Any) -> Path:
+    (path,) = (each for each in given if isinstance(each, Path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (1, 1)).save(path)
+    return path
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Let runs draw their pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, draw in _DRAWING.items():
+            patch.setattr(pictures, name, draw)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from PIL import Image
 
 import warehouse
 from flows.cli import main
@@ -22,6 +23,7 @@ from foodvision.progress import SILENT
 from tasks.explaining import explain_plan
 from tasks.journal import journals, read_journal
 from tasks.loading import rebuild
+from tests.flows.conftest import drawing
 from tests.running import make_photos, plan_text
 from warehouse import statements
 
@@ -54,7 +56,8 @@ def first(
     photos: Path, server: ServerHandle, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Home, RunOutcome]:
     home = Home(tmp_path_factory.mktemp("a home"))
-    return home, run_plan(plan_text(photos, GRID), home)
+    with drawing():
+        return home, run_plan(plan_text(photos, GRID), home)
 
 
 def rows(home: Home, sql: str) -> list[dict[str, Any]]:
@@ -145,7 +148,6 @@ def test_shared_seconds_are_paid_once(first: tuple[Home, RunOutcome]) -> None:
 
 
 def test_saved_model_gives_the_stored_logits(first: tuple[Home, RunOutcome], photos: Path) -> None:
-    from PIL import Image
     from torchvision.transforms import v2
 
     home, outcome = first
@@ -175,7 +177,9 @@ def test_pictures_and_tensorboard_files_are_there(first: tuple[Home, RunOutcome]
         "reliability",
         "predictions",
     }
-    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in outcome.pictures.values())
+    for path in outcome.pictures.values():
+        with Image.open(path) as picture:
+            assert (picture.format, picture.width > 400) == ("PNG", True)
     folders = sorted(
         path.parent.relative_to(home.runs).as_posix().partition("/")[2]
         for path in home.runs.rglob("result.json")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -17,10 +14,10 @@ from flows.grid import run_plan
 from foodvision.home import Home
 from foodvision.progress import SILENT
 from tasks.journal import journals, read_events
+from tests.flows.starting import kill_when, start
 from tests.running import make_photos, plan_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from flows.server import ServerHandle
@@ -30,14 +27,6 @@ grid:
   model: {tiny: {arch: tiny_vgg, hidden: 4, freeze: backbone}, mlp: {arch: mlp, hidden: 8}}
   epochs: [2, 4]
 """
-RUN = (
-    "import sys\n"
-    "from pathlib import Path\n"
-    "from flows.grid import run_plan\n"
-    "from foodvision.home import Home\n"
-    "from foodvision.progress import SILENT\n"
-    "run_plan(sys.argv[1], home=Home(Path(sys.argv[2])), progress=SILENT)\n"
-)
 FOUND = """
 select c.label, c.result_key, e.epoch, e.train_loss, e.test_loss, p.position, p.logits
 from cell_runs c join epochs e using (result_key) join predictions p using (result_key)
@@ -69,52 +58,21 @@ def undisturbed(
     return found(home)
 
 
-def start(plan: Path, home: Home, *, workers: int = 1) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(plan), str(home.root)],
-        env=os.environ | {"FOODVISION_WORKERS": str(workers)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def shows(home: Home, event: str, *, count: int = 1, run: int = 1) -> bool:
+    """Say whether a home has so many runs, and the journal of the last one an event so often."""
+    paths = list(journals(home.journals))
+    events = [each["event"] for each in read_events(paths[-1])] if len(paths) == run else []
+    return events.count(event) >= count
 
 
-def kill_after(
-    process: subprocess.Popen[bytes],
-    home: Home,
-    event: str,
-    count: int,
-    kill: Callable[[int, int], None] = os.killpg,
-) -> bool:
-    """Kill a run's process group when its journal shows an event; return whether it lived."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        events = [e["event"] for path in journals(home.journals) for e in read_events(path)]
-        if events.count(event) >= count:
-            kill(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
-        time.sleep(0.002)
-    process.wait()
-    return False
-
-
-@pytest.mark.parametrize(
-    ("event", "count"),
-    [("compiled", 1), ("stage", 2), ("cell", 1), ("finished", 1)],
-    ids=["compiled", "in training", "saving", "before loading"],
-)
-def test_killed_run_goes_on_to_the_same_results(
-    event: str,
-    count: int,
-    plan: Path,
-    undisturbed: list[dict[str, Any]],
-    server: ServerHandle,
-    tmp_path: Path,
+def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_results(
+    plan: Path, undisturbed: list[dict[str, Any]], server: ServerHandle, tmp_path: Path
 ) -> None:
     home = Home(tmp_path / "home")
-    process = start(plan, home)
-    assert kill_after(process, home, event, count), "the run ended before it could be killed"
+    # Compiled, in training, saving, before loading: each goes on from where the last one died.
+    moments = [("compiled", 1), ("stage", 2), ("cell", 1), ("finished", 1)]
+    for run, (event, count) in enumerate(moments, start=1):
+        kill_when(start(plan, home), partial(shows, home, event, count=count, run=run))
     again = run_plan(str(plan), home=home, progress=SILENT)
     assert not again.failures
     assert found(home) == undisturbed
@@ -135,7 +93,7 @@ def test_workers_of_a_killed_run_end_with_it(
         workers.extend(watched.children(recursive=True))
         os.kill(pid, number)  # the run alone, not its process group
 
-    assert kill_after(process, home, "stage", 1, kill)
+    kill_when(process, partial(shows, home, "stage"), kill=kill)
     assert len(workers) == 2
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive
@@ -144,16 +102,11 @@ def test_workers_of_a_killed_run_end_with_it(
     assert found(home) == undisturbed
 
 
-@pytest.mark.parametrize("workers", [1, 2], ids=["in their processes", "in pools"])
 def test_two_runs_at_once_compute_each_stage_once(
-    workers: int,
-    plan: Path,
-    undisturbed: list[dict[str, Any]],
-    server: ServerHandle,
-    tmp_path: Path,
+    plan: Path, undisturbed: list[dict[str, Any]], server: ServerHandle, tmp_path: Path
 ) -> None:
     home = Home(tmp_path / "home")
-    processes = [start(plan, home, workers=workers) for _ in range(2)]
+    processes = [start(plan, home, workers=workers) for workers in (1, 2)]
     assert [process.wait(timeout=200) for process in processes] == [0, 0]
     assert found(home) == undisturbed
     epochs = warehouse.query(home.warehouse, "select sum(epochs)::bigint as n from stages")

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from foodvision.plan.alerts import mask_address, mask_links, read_condition
 from foodvision.plan.load import load_plan
+from foodvision.plan.problems import PlanProblems
 from tests.running import plan_text
 
 if TYPE_CHECKING:
@@ -60,6 +61,15 @@ def test_a_text_tells_of_addresses_the_host_alone(text: str, told: str) -> None:
 )  # fmt: skip
 def test_what_holds_no_secret_address_stays(text: str) -> None:
     assert mask_links(text) == text
+
+
+def test_an_override_that_is_refused_is_quoted_without_its_address(tmp_path: Path) -> None:
+    override = "alerts=[{when: failed, notfy: {webhook: 'https://x.org/SECRET'}}]"
+    with pytest.raises(PlanProblems) as caught:
+        load_plan(plan_text(tmp_path), [override])
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith("--set alerts=[{when: failed, notfy: {webhook: 'https://x.org/…'}}]:")
+    assert "SECRET" not in problem
 
 
 def _growth(work: Callable[[int], Callable[[], object]], size: int) -> float:

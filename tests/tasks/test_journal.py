@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.journal import Journal, read_events, read_journal
+from tasks.journal import Journal, read_events, read_events_from, read_journal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +72,18 @@ def test_any_text_stays_on_its_line(text: str, path: Path) -> None:
     started, finished = read_journal(path)
     assert started["description"] == text.replace("\udce9", "?")
     assert finished["event"] == "finished"
+
+
+def test_reading_goes_on_where_it_ended_whole_or_not(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"event": "a"}\n{"event": "b"}', encoding="utf-8")  # no end of the line yet
+    events, end = read_events_from(path, 0)
+    assert [each["event"] for each in events] == ["a", "b"]
+    with path.open("a", encoding="utf-8") as file:
+        file.write('\n{"event": "c"}\n{"eve')
+    events, end = read_events_from(path, end)
+    assert [each["event"] for each in events] == ["c"]
+    Journal(path).write("d")  # on a line of its own: what is torn stays torn
+    events, end = read_events_from(path, end)
+    assert [each["event"] for each in events] == ["d"]
+    assert end == path.stat().st_size
