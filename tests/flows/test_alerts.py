@@ -30,7 +30,7 @@ from tests.receiving import SECRET, Receiver, free_port, receiving
 from tests.running import make_photos, plan_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from flows.outcome import RunOutcome
@@ -261,13 +261,19 @@ def test_a_run_that_dies_tells_of_all_that_it_has_not_got_to(
     runs = "select status, cells, cells_failed from runs order by started_at desc limit 1"
     assert not run(text(photos, *rules, rest="save: none\n", epochs=1), home).failures
 
-    def unfit(*_: Any) -> None:
-        raise ModelError("these weights do not fit")
+    def failing_with(error: BaseException) -> Callable[..., None]:
+        def fail(*_: Any) -> None:
+            raise error
 
-    with monkeypatch.context() as planted:
-        planted.setattr("flows.computing.check_weights", unfit)
-        with pytest.raises(ModelError):
-            run(text(photos, *rules), home)
+        return fail
+
+    errors = [KeyboardInterrupt(), ModelError("these weights do not fit")]
+    for error in errors:  # whoever interrupts a run knows: it tells of nothing
+        assert not receiver.got
+        with monkeypatch.context() as planted:
+            planted.setattr("flows.computing.check_weights", failing_with(error))
+            with pytest.raises(type(error)):
+                run(text(photos, *rules), home)
     assert receiver.cells() == [("failed", "2 epochs")]
     assert receiver.got[0]["text"] == "small: 2 epochs failed: these weights do not fit"
     (done, failed) = rows(home, told)
