@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from tasks.alerts import AlertBook, Finding, find_alerts
+from tasks.loading import load_alerts
 from tasks.ranking import rank_cells
 from tasks.reporting import Reporter
 from tests.boards import make_board
@@ -53,6 +55,30 @@ def reporter_of(home: Home, text: str, **more: Any) -> tuple[Reporter, list[dict
     """Make a board; return its reporter and its leaderboard."""
     plan, cells = make_board(home, text, accuracy_of, **more)
     return Reporter(plan, home, Store(home.store)), rank_cells(plan, cells, home)
+
+
+def write_board_with_alerts(home: Home) -> Path:
+    """Make a board whose alerts have several rules, receivers and long names; write its report."""
+    hook = {"webhook": "https://hooks.example.org/services/T00000000/B00000000/XXXXXXXXXXXX"}
+    rules = [
+        {"when": "test.calibration_error > 0.01", "notify": ["log", hook]},
+        {"when": "train.loss > 3", "on": "epochs"},
+        {"when": "finished", "notify": hook},
+    ]
+    reporter, leaderboard = reporter_of(home, EIGHT)
+    reporter = Reporter(load_plan(f"{EIGHT}alerts: {json.dumps(rules)}\n"), home, reporter.store)
+    figures = {"metrics": {"test.calibration_error": 0.25}, "status": "completed"}
+    found = [
+        Finding(f"cell-{place}", label, about=f"result-{place}", **figures)
+        for place, label in enumerate(
+            ("学習率は普通の値です、とても長い名前 · 10 epochs", "x" * 60)
+        )
+    ]
+    book = AlertBook(home)
+    for alert in book.raise_new(find_alerts(reporter.plan, found, "run")):
+        book.note_told(alert.alert_id, error=None if alert.channel == "log" else "it answers 500")
+    load_alerts(home)
+    return reporter.write(leaderboard)
 
 
 def write_board(home: Home, text: str, **more: Any) -> Path:

@@ -132,6 +132,8 @@ def _columns(answer: pa.Table) -> list[tables.Column]:
 def _shown(kind: Any) -> Callable[[Any], str]:
     import pyarrow.types as types
 
+    if types.is_timestamp(kind):
+        return tables.moment
     return tables.rounded if types.is_floating(kind) else str
 
 

@@ -13,6 +13,7 @@ from flows.cli import widths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from rich.console import Console
     from rich.table import Table
@@ -109,6 +110,11 @@ def rounded(value: float) -> str:
 def number(value: float) -> str:
     """Return a number with separators between thousands."""
     return f"{value:,}"
+
+
+def moment(value: datetime) -> str:
+    """Return a time to the second."""
+    return f"{value:%Y-%m-%d %H:%M:%S}{'' if value.tzinfo is None else f' {value:%Z}'}"
 
 
 def seconds(value: float) -> str:

@@ -123,6 +123,9 @@ def test_a_table_rounds_what_files_tell_in_full(ask: Callable[..., str]) -> None
     assert ask(query) == " share  name\n0.6667  a\n"
     assert json.loads(ask(query, "--json")) == [{"share": 2 / 3, "name": "a"}]
     assert "0.6666666666666666" in ask(query, "--csv")
+    times = "select timestamptz '2026-03-01 09:00:00.123456Z' as at, timestamp '2026-03-01' as day"
+    assert ask(times).splitlines()[1] == "2026-03-01 09:00:00 UTC  2026-03-01 00:00:00"
+    assert "09:00:00.123456+00" in ask(times, "--csv")
 
 
 def test_a_question_goes_by_name_number_and_file(ask: Callable[..., str], tmp_path: Path) -> None:

@@ -8,7 +8,14 @@ import pytest
 
 from foodvision.home import Home
 from tests.browsers import SCREENSHOTS, chromium, visiting
-from tests.reporting import EIGHT, NASTY, hundred_with_failures, plan_of_photos, write_board
+from tests.reporting import (
+    EIGHT,
+    NASTY,
+    hundred_with_failures,
+    plan_of_photos,
+    write_board,
+    write_board_with_alerts,
+)
 from tests.running import make_photos
 
 if TYPE_CHECKING:
@@ -171,6 +178,26 @@ def test_names_of_all_kinds_are_shown_as_they_are(browser: Browser, tmp_path: Pa
         assert len(_labels(visit.page)) == 1
         assert visit.page.evaluate("document.documentElement.scrollWidth") == 390
         assert visit.page.locator("script").count() == 2
+
+
+def test_alerts_are_cards_on_a_phone_and_a_table_elsewhere(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = write_board_with_alerts(Home(tmp_path / "home"))
+    for width in (390, 1280):
+        with visiting(browser, path, width=width) as visit:
+            place = visit.page.locator("#alerts .scroll")
+            assert place.evaluate("e => e.scrollWidth <= e.clientWidth")  # all of it is seen
+            rows = visit.page.get_by_role("row").filter(has_text="calibration_error is 0.25")
+            assert rows.count() == 2
+            told = rows.last.get_by_role("cell").nth(1).inner_text()
+            assert "log delivered" in told
+            assert "it answers 500" in told
+            tops = rows.last.locator("th, td").evaluate_all(
+                "cells => new Set(cells.map(e => e.getBoundingClientRect().top)).size"
+            )
+            assert tops == (4 if width == 390 else 1)
+            place.screenshot(path=SCREENSHOTS / f"alerts-{width}.png")
 
 
 def _labels(page: Page) -> list[str]:

@@ -262,7 +262,7 @@ def test_alerts_are_told_and_addresses_are_not(home: Home, tmp_path: Path) -> No
     ]
     book = AlertBook(home)
     for alert in book.raise_new(find_alerts(reporter.plan, found, "run")):
-        book.note_told(alert.alert_id, None if alert.channel == "log" else "it answers 500")
+        book.note_told(alert.alert_id, error=None if alert.channel == "log" else "it answers 500")
     assert not reporter.is_current(leaderboard)
     load_alerts(home)
     report = _gather(reporter, leaderboard)
@@ -271,8 +271,8 @@ def test_alerts_are_told_and_addresses_are_not(home: Home, tmp_path: Path) -> No
         "test.accuracy < 0.5: log",
     ]
     assert {line.label: line.words for line in report.alerts} == {
-        "one": "test.accuracy is 0.25 (test.accuracy < 0.5)",
-        "two": "train.loss is 4 after epoch 1 (train.loss > 3), which ends its training",
+        "one": "test.accuracy is 0.25, below 0.5",
+        "two": "train.loss is 4 after epoch 1, above 3; its training ends there",
     }
     (two,) = (line for line in report.alerts if line.label == "two")
     assert [(each.channel[:7], each.state) for each in two.told] == [

@@ -163,6 +163,23 @@ def test_confused_classes_count_both_ways(
     assert row["share"] == pytest.approx(2 / 6, abs=1e-4)
 
 
+def test_alerts_are_sentences_and_say_why_they_did_not_arrive(
+    ask: Callable[..., list[Row]], rows: Rows
+) -> None:
+    given = (
+        {"alert_id": "1", "message": "demo: mlp finished", "channel": "log"},
+        {"alert_id": "2", "message": "demo: mlp diverged", "status": "pending", "told_at": None}
+        | {"error": "it answers 500", "channel": "webhook"},
+        {"alert_id": "3", "message": "demo: vgg diverged", "status": "given up", "told_at": None},
+    )
+    found = ask("alerts", {"alerts": rows("alerts", *given)})
+    assert {tuple(row.values()) for row in found} == {
+        ("demo: mlp finished", "log", "delivered"),
+        ("demo: mlp diverged", "webhook", "pending: it answers 500"),
+        ("demo: vgg diverged", "log", "given up"),
+    }
+
+
 def test_a_point_costs_the_further_seconds_of_the_step(
     ask: Callable[..., list[Row]], cells: Cells
 ) -> None:
