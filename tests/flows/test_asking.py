@@ -284,5 +284,5 @@ def test_the_notebook_runs_on_this_warehouse(
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     kinds = [kind for output in outputs for kind in output.get("data", {})]
     assert kinds.count("image/png") == 3
-    assert "leaderboard" in outputs[0]["data"]["text/plain"]
+    assert all(view.name in outputs[0]["text"] for view in statements.views())
     assert not any(output.get("name") == "stderr" for output in outputs)
