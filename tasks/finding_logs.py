@@ -113,6 +113,7 @@ class _Finder:
     ) -> FoundLogs:
         """Return the logs of all stages behind cells, and of those that name no cell."""
         ids = {each.cell_id for each in cells}
+        ids |= _voices(ids, self._own)  # what is made of cells stands on their training
         wanted = _stages_behind(ids, self._own, self._store)
         return self._found(
             lambda event: (
@@ -212,6 +213,13 @@ def _stages_behind(
     }
     reach = Reach(store, ())
     return reach.of([[{"event": "compiled", "hits": [], **named}]]) | recipes
+
+
+def _voices(ids: Collection[str], runs: Sequence[Sequence[Event]]) -> set[str]:
+    """Return the cells that composites are made of, or may be, as their latest run named them."""
+    compiled = next((each for events in reversed(runs) if (each := latest(events, "compiled"))), {})
+    made = _of(ids, compiled.get("composites", ()))
+    return {voice for each in made for voice in each["voices"]}
 
 
 def _of(ids: Collection[str], cells: Sequence[Event]) -> list[Event]:

@@ -10,6 +10,7 @@ import logging
 import time
 import warnings
 from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from typing import TYPE_CHECKING
 
 from foodvision.progress import STAGE_LOG
@@ -126,7 +127,8 @@ class _File(logging.FileHandler):
         self.setFormatter(_Format())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != _WARNINGS:  # they come by `_warnings_to`
+        is_told_again = _is_prefects(record, "Task run failed with state")  # its end says it, too
+        if record.name != _WARNINGS and not is_told_again:  # those come by `_warnings_to`
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
@@ -139,6 +141,9 @@ class _Format(logging.Formatter):
         self.converter = time.gmtime
 
     def format(self, record: logging.LogRecord) -> str:
+        record = copy(record)
+        if _is_prefects(record, "Finished in state Completed"):
+            record.msg, record.args = "done", ()
         is_plain = record.name == STAGE_LOG.name and record.levelno == logging.INFO
         record.level = "" if is_plain else f"{record.levelname.lower()}: "
         # Prefect says whose record it is.
@@ -146,6 +151,10 @@ class _Format(logging.Formatter):
         subject = next(filter(None, names), record.name)
         record.source = "" if record.name == STAGE_LOG.name else f"{subject}: "
         return super().format(record)
+
+
+def _is_prefects(record: logging.LogRecord, begin: str) -> bool:
+    return record.name.startswith("prefect.") and record.getMessage().startswith(begin)
 
 
 @contextmanager

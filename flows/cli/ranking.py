@@ -44,6 +44,7 @@ _OF_ONE_CELL = ("trained", "tta")
 _FINISHED = "completed"
 _WAITING = "pending"
 _DIVERGED = "diverged"
+_MOST_NAMED = 5
 _SIGNS = {"tied": "≈", "better": "<"}
 
 
@@ -87,9 +88,10 @@ def rank(
     print_leaderboard(rows, columns, judged)
     if plan is not None and not any(row["rank"] for row in rows):
         _say_other_results(find_plan(plan, overrides or ()))
-    for row in rows:
-        if row["status"] not in (_FINISHED, _DIVERGED):
-            tables.say(f"{row['status']}: {row['label']}: {row['error'] or 'no result'}")
+    others = [row for row in rows if row["status"] not in (_FINISHED, _DIVERGED)]
+    for status in dict.fromkeys(row["status"] for row in others):
+        of_status = [row for row in others if row["status"] == status]
+        say_reasons(status, {row["label"]: row["error"] or "no result" for row in of_status})
     say_diverged(rows)
     for note in _running_notes(running, unfinished):
         tables.say(note)
@@ -192,15 +194,35 @@ def print_leaderboard(
 def say_diverged(rows: Sequence[Row]) -> None:
     """Say of each row of a leaderboard that diverged why it has no rank."""
     diverged = {row["cell_id"]: row["label"] for row in rows if row["status"] == _DIVERGED}
-    for row in rows:
-        if row["status"] != _DIVERGED:
-            continue
-        why = "its loss or weights are no finite numbers"
+    found = [row for row in rows if row["status"] == _DIVERGED]
+    trained = [row["label"] for row in found if row["kind"] == "trained"]
+    say_reasons(_DIVERGED, dict.fromkeys(trained, "its loss or weights are no finite numbers"))
+    for row in found:
         if row["kind"] != "trained":
             members = dict.fromkeys(each.cell_id for each in members_of(row["result_key"]))
             names = [diverged[cell_id] for cell_id in members if cell_id in diverged]
             why = f"of its members {', '.join(names) or 'one'} diverged"
-        tables.say(f"diverged: {row['label']}: {why}")
+            tables.say(f"{_DIVERGED}: {row['label']}: {why}")
+
+
+def say_reasons(status: str, reasons: Mapping[str, str]) -> None:
+    """Say why cells have no result, of those that have one reason together.
+
+    Args:
+        status: that they have.
+        reasons: by label.
+    """
+    together: dict[str, list[str]] = {}
+    for label, why in reasons.items():
+        together.setdefault(why, []).append(label)
+    for why, labels in together.items():
+        if len(labels) == 1:
+            tables.say(f"{status}: {labels[0]}: {why}")
+            continue
+        more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
+        named = f"{', '.join(labels[:_MOST_NAMED])}{more}"
+        tables.say_wrapped(f"{status}: {len(labels)} cells: {why}")
+        tables.say_wrapped(named, indent=2)
 
 
 def _running(rows: Sequence[Row]) -> list[reading.Run]:

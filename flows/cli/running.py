@@ -13,7 +13,13 @@ import typer
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
 from flows.cli.plans import print_work
-from flows.cli.ranking import judge, leaderboard_columns, print_leaderboard, say_diverged
+from flows.cli.ranking import (
+    judge,
+    leaderboard_columns,
+    print_leaderboard,
+    say_diverged,
+    say_reasons,
+)
 from flows.cli.tables import count
 from tasks.accounting import fallen_words
 
@@ -116,8 +122,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
     if fallen := fallen_words(outcome.predicted.epochs, outcome.counted.epochs, board):
         tables.say(fallen)
     tables.say("")
-    for label, error in outcome.failures.items():
-        tables.say(f"failed: {label}: {error}")
+    say_reasons("failed", outcome.failures)
     for log in dict.fromkeys(outcome.failed_logs.values()):
         tables.say(f"log: {log}")
     say_diverged(board)

@@ -531,6 +531,16 @@ def test_more_columns_than_fit_a_terminal_are_told_row_by_row() -> None:
     assert lines.count("  column_11  pizza steak") == 2
 
 
+def test_cells_with_one_reason_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
+    ranking.say_reasons("failed", {"lone": "its data is gone"})
+    ranking.say_reasons("failed", {f"cell {number}": "no memory" for number in range(7)})
+    assert capsys.readouterr().out.splitlines() == [
+        "failed: lone: its data is gone",
+        "failed: 7 cells: no memory",
+        "  cell 0, cell 1, cell 2, cell 3, cell 4 and 2 more",
+    ]
+
+
 def _print_files(label: str = "寿司 " * 20, file: str = f"{'sushi-' * 15}.pth") -> None:
     columns = [
         tables.Column("#", "rank", is_number=True),

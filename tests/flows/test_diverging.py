@@ -81,6 +81,9 @@ def _predicts_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["logs", "wild", "1e+30", "--json"]) == 0
     stages = json.loads(capsys.readouterr().out)
     assert [each["status"] for each in stages if each["kind"] == "train"] == ["diverged"]
+    assert main(["logs", "wild", "all", "--json"]) == 0  # stands on the training of its members
+    trained = [each for each in json.loads(capsys.readouterr().out) if each["kind"] == "train"]
+    assert [each["cells"] for each in trained] == [["lr 0.1"], ["lr 1e+30"]]
     for name in ("wild:latest", str(models / "latest.pth"), "wild:lr 0.1"):
         assert main(["predict", str(photo), "--model", name]) == 0
         assert "What lr 0.1, of plan wild says" in capsys.readouterr().out

@@ -98,7 +98,13 @@ def test_records_of_prefect_are_told_by_the_name_of_their_run(
     prefect = logging.getLogger("prefect.task_runs.stand_in")
     with keeping(tmp_path / "run.log"):
         prefect.error("Finished in state Failed()", extra={"task_run_name": "save 8 cells"})
-    assert "Z error: save 8 cells: Finished in state" in (tmp_path / "run.log").read_text()
+        prefect.error("Task run failed with state: Failed()", exc_info=(None, None, None))
+        done = {"task_run_name": "train mlp"}
+        prefect.warning("Finished in state Completed(%r)", "train mlp: done", extra=done)
+    told = (tmp_path / "run.log").read_text()
+    assert "Z error: save 8 cells: Finished in state" in told
+    assert "Z warning: train mlp: done\n" in told
+    assert len(told.splitlines()) == 2
 
 
 def test_logs_go_with_their_run_their_stage_or_their_age(tmp_path: Path) -> None:
