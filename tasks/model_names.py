@@ -51,7 +51,8 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
     Args:
         name: a saved model's file, or a link to it; `best` or `latest`, alone or behind a plan's
             name (`demo:best`, `demo/best`), which no diverged one is; a label or words that only
-            it has, alone or behind a plan's name; or the beginning of a result's key.
+            it has, alone or behind a plan's name, whose latest result is meant; or the beginning of
+            a result's key.
         results: to choose from, the latest first.
         best: keys of the results that are the best of their plan.
 
@@ -66,15 +67,26 @@ def find_result(name: str, results: Sequence[Result], *, best: Collection[str]) 
         found = [each for each in of_plan if each.result_key in best][:1]
     else:
         found = [each for each in results if _is_called(each, name)]
-        found = found or _shortened(alias if plan else name, of_plan)
+        found = _latest(found or _shortened(alias if plan else name, of_plan))
     if len({each.result_key for each in found}) == 1:  # of several plans, perhaps
         return next((each for each in found if each.model_path), found[0])
     told = f"{len(found)} results are" if found else "no result is"
+    known = [f"{each.plan}:{each.label}" for each in found] or _known_names(
+        name, of_plan or results
+    )
     raise WarehouseError(
         "a result is named by its model's file, its label or words of it, "
         f"{_SHORTEST_KEY} or more letters of its key, or as best or latest of a plan; {told} "
-        f"called {name!r}{hint(name, _known_names(name, of_plan or results))}"
+        f"called {name!r}{hint(name, known)}"
     )
+
+
+def _latest(results: Sequence[Result]) -> list[Result]:
+    """Return of the results of a plan with one label the latest, as the link by that label does."""
+    found: dict[tuple[str, str], Result] = {}
+    for each in results:
+        found.setdefault((each.plan, each.label), each)
+    return list(found.values())
 
 
 def _shortened(name: str, results: Sequence[Result]) -> list[Result]:

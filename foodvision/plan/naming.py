@@ -38,10 +38,15 @@ def meant(name: str, known: Iterable[str]) -> list[str]:
     found = [each for each in known if wanted <= words[each]] or [
         each
         for each in known
-        if all(any(word.startswith(part) for word in words[each]) for part in wanted)
+        if all(any(_abbreviates(part, word) for word in words[each]) for part in wanted)
     ]
     bare = [each for each in found if all(words[each] <= words[other] for other in found)]
     return bare if len(bare) == 1 else found
+
+
+def _abbreviates(part: str, word: str) -> bool:
+    """Say whether a word begins so; in languages without blanks, whether it has it anywhere."""
+    return word.startswith(part) if part.isascii() else part in word
 
 
 def hint(name: str, known: Iterable[str]) -> str:

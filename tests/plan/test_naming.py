@@ -28,6 +28,7 @@ LABELS = (
         ("ti sg", ["tiny_vgg · sgd · 5 epochs"]),
         ("mlp 0.1", ["mlp · lr 0.1 · 5 epochs"]),
         ("ﾋﾟｻﾞ", ["ピザ · 5"]),
+        ("ザ 5", ["ピザ · 5"]),
         pytest.param("piz", ["pizza 7"], id="the cell, not its views"),
         ("7 flips", ["pizza 7 · flips"]),
         ("mlp sgd", ["mlp · sgd · 5 epochs", "mlp · sgd · 15 epochs"]),

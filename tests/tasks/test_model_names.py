@@ -105,6 +105,20 @@ def test_a_link_is_called_what_it_leads_to(tmp_path: Path) -> None:
         find_result("demo/worst", [result], best=())
 
 
+def test_a_label_means_its_latest_result_in_a_plan() -> None:
+    new, old, other = (
+        Result(plan, "mlp · 5 epochs", "cell", letter * 64, "run", None, 0.9, "completed")
+        for plan, letter in (("demo", "2"), ("demo", "1"), ("other", "3"))
+    )
+    for name in ("mlp · 5 epochs", "demo:mlp · 5 epochs", "mlp", "demo:5 mlp"):
+        assert find_result(name, [new, old], best=()) is new
+    assert find_result("demo:mlp", [other, new, old], best=()) is new
+    assert find_result("111111", [new, old], best=()) is old
+    hint = "2 results are called 'mlp'; it may mean 'other:mlp · 5 epochs', 'demo:mlp · 5 epochs'"
+    with pytest.raises(WarehouseError, match=hint):
+        find_result("mlp", [other, new, old], best=())
+
+
 def test_the_latest_is_the_latest_that_did_not_diverge() -> None:
     wild, tame = (
         Result("demo", status, status, letter * 64, "run", None, None, status)
