@@ -23,6 +23,7 @@ _WIDTH = 80
 _NARROWEST = 12
 _HEAD_LINES = 2
 _DECIMALS = 4
+_MOST_LINES = 6  # of one value
 
 
 @dataclass(frozen=True)
@@ -318,6 +319,9 @@ def _print_records(grid: _Grid, columns: Sequence[Column], room: int) -> None:
             hanging = " " * widths.width(begin)
             least = len(hanging) + _NARROWEST
             lines = widths.wrap(text, max(room, least), indent=begin, hanging=hanging)
+            if len(lines) > _MOST_LINES:
+                rest = f"{hanging}… {len(text):,} characters in all; --json tells them"
+                lines = [*lines[: _MOST_LINES - 1], rest]
             say("\n".join(each.rstrip() for each in lines))
 
 

@@ -513,10 +513,10 @@ def test_a_terminal_of_80_columns_cuts_no_figure() -> None:
     assert ROWS[0]["label"].replace(" ", "") in folded
 
 
-def _print_wide() -> None:
+def _print_wide(text: str = "sushi " * 20) -> None:
     keys = [f"column_{number}" for number in range(12)]
     columns = [tables.Column(key, key, is_number=key.endswith("0")) for key in keys]
-    row: dict[str, Any] = dict.fromkeys(keys, "pizza steak") | {"column_3": "sushi " * 20}
+    row: dict[str, Any] = dict.fromkeys(keys, "pizza steak") | {"column_3": text}
     tables.print_rows([row, row | {"column_0": None}], columns, as_json=False, empty="")
 
 
@@ -529,6 +529,10 @@ def test_more_columns_than_fit_a_terminal_are_told_row_by_row() -> None:
     assert set(lines[5].split()) == {"sushi"}
     assert lines[lines.index("2 of 2") + 1] == "  column_0   –"
     assert lines.count("  column_11  pizza steak") == 2
+    long = code.replace("_print_wide()", "_print_wide('寿司 ' * 500)")
+    lines = _run_on_terminal(["-c", long], columns=80).splitlines()
+    assert lines[8:10] == [f"{' ' * 13}{'寿司 ' * 13}".rstrip(), lines[9]]
+    assert lines[9] == f"{' ' * 13}… 1,500 characters in all; --json tells them"
 
 
 def test_cells_with_one_reason_are_told_together(capsys: pytest.CaptureFixture[str]) -> None:
