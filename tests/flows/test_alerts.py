@@ -7,9 +7,11 @@ import logging
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 import pytest
 from prefect.blocks.abstract import NotificationBlock
+from prefect.client.orchestration import get_client
 
 import warehouse
 from flows.alarms import Alarms, tell_left
@@ -122,9 +124,11 @@ def test_each_rule_tells_of_each_cell_once_and_the_address_nowhere(
     assert said["report"] == first.report.absolute().as_uri()
 
     # A rule that comes later, and one more who is to be told, hear of what is in the store.
-    (tmp_path / "plan.yaml").write_text(text(photos, *rules, *later), encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text(text(photos), encoding="utf-8")
     monkeypatch.setenv("FOODVISION_HOME", str(home.root))
-    assert main(["run", str(tmp_path / "plan.yaml"), "--quiet"]) == 0
+    override = f"alerts=[{{notify: {{webhook: '{receiver.address}'}}, when: finished}}"
+    override += f", {json.dumps([*rules[1:], *later])[1:]}"
+    assert main(["run", str(tmp_path / "plan.yaml"), "--quiet", "--set", override]) == 0
     assert "\nalerts: 4; foodvision sql -f alerts\n" in capsys.readouterr().out
     assert [each["epoch"] for each in receiver.got[6:]] == [1, 1]
     before = rows(home)
@@ -133,6 +137,11 @@ def test_each_rule_tells_of_each_cell_once_and_the_address_nowhere(
     assert rows(home) == before
     assert _files_with(home.root, SECRET.encode()) == []
     assert not any(SECRET in record.getMessage() for record in caplog.records)
+    (last,) = rows(home, "select run_id from runs order by started_at desc limit 1")
+    with get_client(sync_client=True) as client:
+        tags = client.read_flow_run(UUID(last["run_id"])).tags
+    assert any(tag.startswith("alerts=") for tag in tags)
+    assert "/services" not in str(tags)
 
 
 def _files_with(folder: Path, words: bytes) -> list[Path]:
