@@ -374,5 +374,8 @@ def test_a_run_does_not_wait_for_who_is_silent(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("SILENT", f"http://127.0.0.1:{silent.getsockname()[1]}/")
         plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": "${SILENT}"}})
-        tell(home, plan, raised(book, plan), wait_seconds=0.05)
+        teller = Teller(book, Channels(plan.alerts), home)
+        teller.tell(raised(book, plan))
+        assert not teller.close(wait_seconds=0.05)
         assert {each.status for each in book.read().values()} == {"pending"}
+    assert teller.close(wait_seconds=20)
