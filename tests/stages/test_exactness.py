@@ -30,7 +30,7 @@ MODELS = {
     "head on features": {"model": "{arch: tiny_vgg, hidden: 4, freeze: backbone}"},
     "part frozen": {"model": "{arch: tiny_vgg, hidden: 4, freeze: 1}"},
     "batch normalisation": {"model": "{arch: mnasnet0_5, freeze: most}"},
-    "statistics follow": {"model": "{arch: resnet18, freeze: most, batchnorm: train}"},
+    "statistics follow": {"model": "{arch: mnasnet0_5, freeze: most, batchnorm: train}"},
     "units normalised": {"model": "{arch: mlp_bn, hidden: 6, freeze: none, dropout: 0.3}"},
     "Inception modules": {"model": "{arch: mini_googlenet, hidden: 2, freeze: early}"},
     "dropout": {"model": "{arch: squeezenet1_1, freeze: backbone, dropout: 0.3}"},
