@@ -21,7 +21,7 @@ from foodvision.errors import PlanError
 from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
 from foodvision.plan.facts import Architecture, ImageSet, Part
-from foodvision.plan.schema import Sha256
+from foodvision.plan.input_schema import Sha256
 from foodvision.plan.summary import ModelSize, Operation
 from tasks.devices import (
     Device,
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
-    from foodvision.plan.schema import CellSettings, DataChoice
+    from foodvision.plan.cell_schema import CellSettings
+    from foodvision.plan.input_schema import DataChoice
 
 Answer = TypeVar("Answer")
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.labels import rows_label, span_label
-from foodvision.plan.schema import CellSettings, RecordSettings
 from tasks.outcomes import Job
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from foodvision.plan.composite_stages import ViewScore
     from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
+    from foodvision.plan.schema import RecordSettings
     from foodvision.plan.work import (
         CompositeJob,
         LatencyJob,

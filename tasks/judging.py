@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from foodvision.data.datasets import Dataset
     from foodvision.home import Home
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.load import Judge
-    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.schema import Plan
     from foodvision.plan.values import Clash
 
 _Path = tuple[str, ...]

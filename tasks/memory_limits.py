@@ -17,7 +17,7 @@ from foodvision.hashing import digest
 
 if TYPE_CHECKING:
     from foodvision.home import Home
-    from foodvision.plan.schema import CellSettings
+    from foodvision.plan.cell_schema import CellSettings
     from tasks.devices import Device
 
 _LIMITS = TypeAdapter(dict[str, Annotated[int, Field(ge=1)]])

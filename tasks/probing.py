@@ -21,9 +21,10 @@ from foodvision.hashing import digest
 from foodvision.home import Home
 from foodvision.plan.expand import Cell
 from foodvision.plan.graph import compile_cells
+from foodvision.plan.input_schema import DataChoice
 from foodvision.plan.load import load_plan
 from foodvision.plan.pace import training_pace
-from foodvision.plan.schema import ConstantSchedule, DataChoice
+from foodvision.plan.training_schema import ConstantSchedule
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.commands import python_command
@@ -39,8 +40,9 @@ from tasks.verifying import empty_store
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.graph import Graph
-    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.schema import Plan
     from foodvision.plan.work import TrainJob, Work
     from foodvision.progress import Progress
     from tasks.compiling import CompiledPlan

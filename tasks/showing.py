@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from foodvision.data.datasets import Dataset
     from foodvision.data.selection import Selection
     from foodvision.home import Home
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
-    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.schema import Plan
     from foodvision.progress import Progress
 
 _IMAGES = 6

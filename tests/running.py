@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
-    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.schema import Plan
     from tasks.jobs import TaskGroup
     from tasks.runners import Runner
 

@@ -31,8 +31,8 @@ from foodvision.plan.values import Clash, Settings, broken_rule, broken_rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.problems import PlanPath
-    from foodvision.plan.schema import CellSettings
 
 EPOCH_METRICS: tuple[str, ...] = get_args(Metric)
 _OF_OUTPUTS = (

@@ -10,11 +10,11 @@ from foodvision.errors import PlanError
 from foodvision.hashing import canonical_json, digest
 from foodvision.plan.alerts import stopping_bounds
 from foodvision.plan.axes import Axes, Layer, NoPlaceError, put
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.draws import draw
 from foodvision.plan.paths import with_defaults
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.problems import path_text
-from foodvision.plan.schema import CellSettings
 from foodvision.plan.sections import read_axes, seed_layer
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from foodvision.plan.views import View
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph, Span
-    from foodvision.plan.schema import CellSettings, DataChoice
+    from foodvision.plan.input_schema import DataChoice
     from foodvision.plan.work import (
         CompositeJob,
         LatencyJob,

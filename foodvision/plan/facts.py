@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from foodvision.plan.schema import CellSettings
+    from foodvision.plan.cell_schema import CellSettings
 
 Part = Literal["train", "valid", "test"]
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from foodvision.plan.schema import RmspropSettings, SgdSettings
+from foodvision.plan.training_schema import RmspropSettings, SgdSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Graph, Phase
-    from foodvision.plan.schema import Optimizer
+    from foodvision.plan.training_schema import Optimizer
     from foodvision.plan.work import TrainJob, Work
 
 # Up to this size the snapshot of every epoch is kept; above it, of the span's last one.

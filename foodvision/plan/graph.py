@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from foodvision.plan.alerts import Condition
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.composite_stages import CompiledComposite
     from foodvision.plan.composites import Composite
     from foodvision.plan.expand import Cell
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from foodvision.plan.phases import OptimizerState, PhaseStep
     from foodvision.plan.rate_groups import RateGroup
     from foodvision.plan.schedules import StepValues
-    from foodvision.plan.schema import CellSettings
     from foodvision.plan.stopping import Curves, Decision, Watch
 
 # Raised by hand when the mathematics of a stage changes.

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from foodvision.plan.schema import name_problem
+from foodvision.plan.names import name_problem
 
 _SHARE = 0.2  # set aside, of each split that has none
 _BATCH_SIZE = 32

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
     from foodvision.plan.graph import CompiledCell, Graph, Phase, Recipe
-    from foodvision.plan.schema import CellSettings
     from foodvision.plan.work import Work
 
 Cause = Literal["unfrozen", "augment", "mix", "batchnorm", "earlier_phase", "limit"]

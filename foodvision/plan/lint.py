@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from foodvision.plan.expand import drafts, identified
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.problems import PlanPath, Problem, path_text
-from foodvision.plan.schema import PlateauSchedule
 from foodvision.plan.sections import read_axes
+from foodvision.plan.training_schema import PlateauSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

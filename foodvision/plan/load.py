@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from foodvision.plan.alerts import alert_problems, mask_links
 from foodvision.plan.axes import Axes, Layer, as_value
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.composites import read_composites
 from foodvision.plan.document import MAX_BYTES, Document, read_document, too_large
 from foodvision.plan.expand import Draft, drafts, expand
@@ -20,7 +21,7 @@ from foodvision.plan.messages import describe, nearest, show, suggestion, unknow
 from foodvision.plan.paths import all_paths, exists, get, known_keys, with_defaults
 from foodvision.plan.phases import merge_phase, read_phase, start_problem
 from foodvision.plan.problems import Place, PlanPath, PlanProblems, Problem, path_text
-from foodvision.plan.schema import CellSettings, Plan
+from foodvision.plan.schema import Plan
 from foodvision.plan.sections import read_axes
 from foodvision.plan.values import CROSS_FIELD, Clash
 

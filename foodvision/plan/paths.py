@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from foodvision.plan.schema import CellSettings
+from foodvision.plan.cell_schema import CellSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

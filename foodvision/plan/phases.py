@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from foodvision.errors import PlanError
 from foodvision.plan.axes import Choice, Layer, NoPlaceError, as_value, put
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.paths import with_defaults
 from foodvision.plan.problems import path_text
-from foodvision.plan.schema import CellSettings
 from foodvision.plan.sections import read_path
 
 if TYPE_CHECKING:

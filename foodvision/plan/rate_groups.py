@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from foodvision.plan.facts import Architecture
-    from foodvision.plan.schema import ModelSettings
+    from foodvision.plan.input_schema import ModelSettings
 
 _HEAD = "head"
 _WORDS = (*leading_blocks(0), _HEAD)

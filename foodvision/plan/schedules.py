@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from foodvision.errors import PlanError
 
 if TYPE_CHECKING:
-    from foodvision.plan.schema import Schedule, WarmupSettings
+    from foodvision.plan.training_schema import Schedule, WarmupSettings
 
 # For every epoch a tuple, and in it one number for every optimizer step.
 StepValues = tuple[tuple[float, ...], ...]

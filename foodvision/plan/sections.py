@@ -24,8 +24,9 @@ from foodvision.plan.draws import (
     read_range,
 )
 from foodvision.plan.messages import show, suggestion
+from foodvision.plan.names import name_problem
 from foodvision.plan.paths import CellPath, all_paths, cell_tree, exists, get
-from foodvision.plan.schema import RandomSearch, name_problem
+from foodvision.plan.schema import RandomSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

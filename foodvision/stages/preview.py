@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from foodvision.data.transforms import Transform
-    from foodvision.plan.schema import CellSettings
+    from foodvision.plan.cell_schema import CellSettings
 
 
 @dataclass(frozen=True)

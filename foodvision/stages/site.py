@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from foodvision.data.loaders import HeldRows
     from foodvision.home import Home
     from foodvision.models.blocks import BlockModel
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.facts import ImageSet
     from foodvision.plan.graph import Phase, Recipe
-    from foodvision.plan.schema import CellSettings
     from foodvision.store import Store
 
 # Lists of rows that a process keeps at hand, each at most 256 MiB: those of a cell, and of another.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from foodvision.plan.schema import CellSettings
+from foodvision.plan.cell_schema import CellSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

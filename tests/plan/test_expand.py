@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foodvision.errors import PlanError
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.expand import expand
+from foodvision.plan.input_schema import TransformSettings
 from foodvision.plan.load import load_plan
-from foodvision.plan.schema import AdamSettings, CellSettings, Plan, SgdSettings, TransformSettings
+from foodvision.plan.schema import Plan
+from foodvision.plan.training_schema import AdamSettings, SgdSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,8 +21,8 @@ from foodvision.plan.work import FinishedSpan, Work, plan_work
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.graph import Recipe
-    from foodvision.plan.schema import CellSettings
 
 BASE = """
 name: small

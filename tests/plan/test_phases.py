@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from foodvision.errors import PlanError
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.expand import expand
 from foodvision.plan.explain import explain
 from foodvision.plan.graph import CompiledCell, compile_cells
 from foodvision.plan.lint import lint
 from foodvision.plan.load import load_plan
 from foodvision.plan.phases import phase_steps, settings_at_end
-from foodvision.plan.schema import AdamSettings, CellSettings, SgdSettings
+from foodvision.plan.training_schema import AdamSettings, SgdSettings
 from foodvision.plan.work import plan_work
 from tests.plan.test_graph import BASE, FakeFacts, FakeStore, compiled
 

@@ -8,8 +8,8 @@ import pytest
 
 from foodvision.errors import PlanError
 from foodvision.plan.facts import Architecture
+from foodvision.plan.input_schema import ModelSettings
 from foodvision.plan.rate_groups import RateGroup, rate_groups
-from foodvision.plan.schema import ModelSettings
 
 RESNET = ("stem", "layer1", "layer2", "layer3", "layer4", "fc")
 MOBILENET = ("features.0", "features.1", "features.2", "classifier")

@@ -13,7 +13,7 @@ from torch.optim import lr_scheduler
 
 from foodvision.errors import PlanError
 from foodvision.plan.schedules import batch_sizes, learning_rates, momenta, steps_per_epoch
-from foodvision.plan.schema import Schedule
+from foodvision.plan.training_schema import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

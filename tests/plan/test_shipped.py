@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from foodvision.plan.cell_schema import CellSettings
 from foodvision.plan.composites import composites
 from foodvision.plan.editor_schema import editor_schema
 from foodvision.plan.expand import expand
@@ -21,7 +22,8 @@ from foodvision.plan.lint import lint
 from foodvision.plan.load import load_plan
 from foodvision.plan.paths import all_paths
 from foodvision.plan.phases import phase_steps
-from foodvision.plan.schema import CellSettings, Plan, RankBy, SgdSettings
+from foodvision.plan.schema import Plan, RankBy
+from foodvision.plan.training_schema import SgdSettings
 from plans import shipped_plans
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from tests.tasks.test_facts import PLAN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from foodvision.plan.schema import CellSettings
+    from foodvision.plan.cell_schema import CellSettings
 
 GPU = Device("cuda", "NVIDIA A100 sm_80 12.8", ("cuda:0",))
 OTHER_GPU = Device("cuda", "NVIDIA H100 sm_90 12.8", ("cuda:0",))

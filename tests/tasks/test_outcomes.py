@@ -21,7 +21,7 @@ from tests.running import Ran, do_all, make_photos, plan_text, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from foodvision.plan.schema import CellSettings
+    from foodvision.plan.cell_schema import CellSettings
 
 REST = "tta: {flips: [identity, horizontal_flip]}\nensembles: {both: {kind: mean}}\n"
 GRID = "grid: {seed: [1, 2]}\n"

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
-    from foodvision.plan.schema import CellSettings, Plan
+    from foodvision.plan.schema import Plan
 
 # The earliest stage whose key a setting changes, by dotted path; the first pattern that fits says
 # it. `nothing` needs its reason beside it.

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.optim import lr_scheduler, swa_utils
 
 from foodvision.plan.schedules import learning_rates, momenta
-from foodvision.plan.schema import Schedule
+from foodvision.plan.training_schema import Schedule
 from foodvision.train.dropout import drop
 from foodvision.train.generators import epoch_generator, epoch_seed
 from foodvision.train.optimizers import ClipSettings
