@@ -28,6 +28,7 @@ from foodvision.errors import FoodVisionError
 from foodvision.hashing import digest
 from foodvision.leases import Lease, is_over
 from foodvision.plan.alerts import told_target
+from foodvision.report.tables import duration
 from foodvision.store import Store
 from tasks.journal import Journal, read_events_from
 
@@ -224,7 +225,9 @@ def _message(plan_name: str, rule: AlertRule, finding: Finding, hit: _Hit) -> st
     if condition.kind == "finished":
         return f"{who} finished" + ("" if finding.status == "completed" else f" ({finding.status})")
     if condition.kind == "slower":
-        return f"{who} took {hit.value:.1f} s ({rule.when})"
+        seconds = hit.value or 0.0
+        took = duration(seconds) if seconds >= 10 else f"{seconds:.2g} s"
+        return f"{who} took {took} ({rule.when})"
     when = f" after epoch {hit.epoch}" if hit.epoch else ""
     value = "no finite number" if hit.value is None else f"{hit.value:.4g}"
     counts = "" if hit.value is not None else "so "  # what is no number is worse than any

@@ -6,6 +6,7 @@ import json
 import math
 import socket
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -122,7 +123,11 @@ def test_a_condition_has_one_name(threshold: float, sign: str) -> None:
             id="the end of a cell",
         ),
         pytest.param({"when": "slower than 30 s"}, DONE,
-                     "small: one took 31.0 s (slower than 30 s)", id="slow"),
+                     "small: one took 31 s (slower than 30 s)", id="slow"),
+        pytest.param({"when": "slower than 10 min"}, replace(DONE, seconds=725.0),
+                     "small: one took 12 min 5 s (slower than 10 min)", id="slow in minutes"),
+        pytest.param({"when": "slower than 20 ms"}, replace(DONE, seconds=0.0213),
+                     "small: one took 0.021 s (slower than 20 ms)", id="slow in milliseconds"),
         pytest.param({"when": "finished"}, DONE, "small: one finished", id="finished"),
         pytest.param({"when": "finished"}, Finding("c", "one", status="diverged"),
                      "small: one finished (diverged)", id="finished and diverged"),
