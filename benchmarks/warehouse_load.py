@@ -60,7 +60,8 @@ ROWS = {
         select
             'run' as run_id, md5('cell ' || n) as cell_id, 'plan' as plan_id, 'bench' as plan_name,
             'cell ' || n as label, n as position, '{}' as axes_json, 'completed' as status,
-            md5('result ' || n) as result_key, md5('train ' || n) as train_key,
+            md5('result ' || n) as result_key,
+            sha256('state ' || n || ' ' || $epochs) as train_key,
             $epochs as epochs_trained, 1 - n % 97 / 97 as train_loss, n % 97 / 97 as train_accuracy,
             1 - n % 89 / 89 as test_loss, n % 89 / 89 as test_accuracy, 10.0 as seconds_alone,
             1.0 as seconds_paid, 1000 as params_total, 1000 as params_trainable,
@@ -72,7 +73,8 @@ ROWS = {
         select
             md5('result ' || n) as result_key, epoch, md5('cell ' || n) as cell_id,
             1 / epoch as train_loss, 0.5 as train_accuracy, 1 / epoch as test_loss,
-            0.5 as test_accuracy, 0.001 as learning_rate, 1.0 as seconds, 225 as images
+            0.5 as test_accuracy, 0.001 as learning_rate, 1.0 as seconds, 225 as images,
+            sha256('state ' || n || ' ' || epoch) as state_key
         from range($cells) as cells (n), range(1, $epochs + 1) as epochs (epoch)
     """,
     "predictions": """
