@@ -12,12 +12,13 @@ from flows.cli.finding import PlanOrLatest, find_plan
 from flows.cli.options import AsJson, HomeFolder, current_home
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tasks.finding_logs import FoundLogs, StageLog
 
 _SHORT = 8
+_MOST_KEYS = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -70,12 +71,13 @@ def logs(
         return
     if name is None or len(shown) > 1:
         _print_list(shown)
-    told = [log.path for log in shown if name is not None or log.error is not None]
-    for path in told or _of_run(found, failed=failed or name is not None):
-        tables.say(f"\n--- {path}")
-        tables.say(_read(path))
-    if name is None:
-        _say_where(found, shown)
+    if name is not None:
+        _print_files(log.path for log in shown)
+        return
+    _print_failures(shown)
+    if not failed and not found.has_ended_well and not any(log.error for log in shown):
+        _print_files([found.run] if found.run else [])  # it died before its stages, or beside them
+    _say_where(found, shown)
 
 
 def _to_json(log: StageLog) -> dict[str, Any]:
@@ -112,9 +114,24 @@ def _print_list(shown: Sequence[StageLog]) -> None:
     tables.print_rows(rows, columns, as_json=False, empty="No stage has a log here.")
 
 
-def _of_run(found: FoundLogs, *, failed: bool) -> list[Path]:
-    """Return the log of a run that no stage tells about: it died before or beside them."""
-    return [found.run] if found.run and not failed and not found.has_ended_well else []
+def _print_failures(shown: Sequence[StageLog]) -> None:
+    """Print why stages failed: of those with one error the first's log."""
+    alike: dict[str, list[StageLog]] = {}
+    for log in shown:
+        if log.error is not None:
+            alike.setdefault(log.error, []).append(log)
+    for first, *others in alike.values():
+        _print_files([first.path])
+        if others:
+            keys = ", ".join(log.key[:_SHORT] for log in others[:_MOST_KEYS])
+            more = f" and {len(others) - _MOST_KEYS} more" if len(others) > _MOST_KEYS else ""
+            tables.say_wrapped(f"{tables.count(len(others), 'stage')} failed alike: {keys}{more}")
+
+
+def _print_files(paths: Iterable[Path]) -> None:
+    for path in paths:
+        tables.say(f"\n--- {path}")
+        tables.say(_read(path))
 
 
 def _say_where(found: FoundLogs, shown: Sequence[StageLog]) -> None:

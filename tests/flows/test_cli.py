@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.main import get_command
 
-from flows.cli import main, ranking, tables, widths, winning
+from flows.cli import logs, main, ranking, tables, widths, winning
 from flows.cli.app import app
 from flows.cli.plans import print_work
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
+from tasks.finding_logs import StageLog
 from tasks.journal import Journal
 from tests.boards import make_board
 from tests.flows.conftest import ROOT, python_environment, run_command
@@ -542,6 +543,26 @@ def test_cells_with_one_reason_are_told_together(capsys: pytest.CaptureFixture[s
         "failed: lone: its data is gone",
         "failed: 7 cells: no memory",
         "  cell 0, cell 1, cell 2, cell 3, cell 4 and 2 more",
+    ]
+
+
+def test_stages_that_failed_alike_are_told_by_the_first_log(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failed(key: str, error: str | None) -> StageLog:
+        path = folder / f"train-{key}.log"
+        path.write_text(f"why {key}\n")
+        names = {"kind": "train", "label": "train mlp", "cells": (), "place": "", "path": path}
+        return StageLog(key=key * 64, error=error, has_diverged=False, seconds=1.0, **names)
+
+    logs._print_failures(
+        [*(failed(key, "no memory") for key in "abcdefg"), failed("h", "lost"), failed("i", None)]
+    )
+    alike = ", ".join(key * 8 for key in "bcdef")
+    assert capsys.readouterr().out.splitlines() == [
+        *("", f"--- {folder / 'train-a.log'}", "why a"),
+        *("6 stages failed alike: " + alike + " and 1", "  more"),
+        *("", f"--- {folder / 'train-h.log'}", "why h"),
     ]
 
 
