@@ -44,7 +44,8 @@ _EXAMPLES = {
         "  dataset             2  489.8 kB\n"
         "  pixels-shard        1  575.6 kB\n"
         "  score              16  232.4 kB\n"
-        "  train               8    4.1 MB"
+        "  train               8    4.1 MB\n"
+        "  in all             27    5.1 MB"
     ),
     "store verify": "\b\nExample:\n  $ foodvision store verify\n  27 entries, none damaged",
     "store gc": (
@@ -75,9 +76,11 @@ def ls(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG00
     store = _store()
     found = find_entries(store)
     _warn_unreadable(found.problems)
-    tables.print_rows(
-        _by_kind(found.entries), _KINDS, as_json=as_json, empty=f"{store.root} is empty."
-    )
+    rows = _by_kind(found.entries)
+    if rows and not as_json:
+        sums = {name: sum(row[name] for row in rows) for name in ("entries", "bytes")}
+        rows.append({"kind": "in all", **sums})
+    tables.print_rows(rows, _KINDS, as_json=as_json, empty=f"{store.root} is empty.")
 
 
 def verify(home: HomeFolder = None, as_json: AsJson = False) -> None:  # noqa: ARG001

@@ -336,6 +336,8 @@ def store(folder: Path) -> Store:
 def test_store_ls(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "ls", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [{"kind": "train", "entries": 2, "bytes": 2000}]
+    assert main(["store", "ls"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["in", "all", "2", "2.0", "kB"]
 
 
 def test_store_verify_sets_damaged_entries_aside(
