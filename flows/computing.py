@@ -14,7 +14,7 @@ from foodvision.plan.labels import span_label
 from tasks.jobs import plan_tasks
 from tasks.prefect_tasks import start_compute
 from tasks.publishing import training_status
-from tasks.runners import Workplace, check_weights, open_runner, warn_of_crowd
+from tasks.runners import Workplace, open_runner, warn_of_crowd
 from tasks.schedule import run_groups
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class Computing:
         graph, work, devices = settled.graph, settled.work, settled.facts.device_names
         if all(self._ledger.knows(key) for key in work.keys):
             return False
-        running = _running(graph, work)
-        phases = running + [job.compiled.voices[0].compiled.phase for job in work.combining]
+        phases = _running(graph, work)
+        phases += [job.compiled.voices[0].compiled.phase for job in work.combining]
         asked = [devices(phase.settings) for phase in phases]
         cells = sum(bool(keys) for keys in work.waiting.values())
         with self._runner(asked, cells=cells) as runner:
@@ -94,7 +94,6 @@ class Computing:
                 for module in _NEEDED_LATER:  # the workers' own imports take longer
                     import_module(module)
             warn_of_crowd(runner.workers(("cpu",)), max(p.settings.threads for p in phases))
-            check_weights(running, runner, devices)
             most = max(runner.workers(devices(phase.settings)) for phase in phases)
             record = self._publisher.plan.record
             groups = plan_tasks(graph, work, devices=devices, workers=most, record=record)

@@ -48,7 +48,10 @@ class Finishing:
         self._ledger = ledger
 
     def finish(self, settled: Settled) -> dict[str, str]:
-        """Save what the plan asks to be saved; return label and error of what failed."""
+        """Save what the plan asks to be saved; return label and error of what failed.
+
+        What lacks something was told of when that was found.
+        """
         graph, work = settled.graph, settled.work
         failures: dict[str, str] = {}
         self.failed_logs = _told_logs(graph, work, self._ledger)

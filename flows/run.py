@@ -19,7 +19,7 @@ from flows.live import Live
 from flows.outcome import RunOutcome
 from flows.run_journal import RunJournal
 from flows.settling import Settling
-from foodvision.errors import FoodVisionError, StoreError
+from foodvision.errors import FoodVisionError, StoreError, WarehouseError
 from foodvision.files import free_bytes
 from foodvision.home import path_in_home
 from foodvision.plan.composites import composites
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from foodvision.progress import Progress
 
 logger = logging.getLogger("foodvision.run")
+
+_STANDS = "its run died before it was looked at, and what an earlier run found stands: {why}"
 
 
 class Run:
@@ -90,12 +92,19 @@ class Run:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         self.journal = RunJournal(home.journals / f"{stamp}-{run_id}.jsonl")
         self._logs = logs_of(home, self.journal.path)
+        self._log = path_in_home(self._logs / RUN_LOG)
         self.ledger = Ledger(self.journal, self._logs)
         self._board = LeaderboardArtifact(plan.name, by=plan.rank.by.value)
         self._reporter = Reporter(plan, home, self.store)
         self._alarms = Alarms(plan, home, run_id)
         self._settling = Settling(
-            plan, home, self.cells, self.composites, journal=self.journal, progress=progress
+            plan,
+            home,
+            self.cells,
+            self.composites,
+            journal=self.journal,
+            log=self._log,
+            progress=progress,
         )
         publisher = Publisher(plan, home, self.store)
         self._computing = Computing(
@@ -115,9 +124,8 @@ class Run:
         Args:
             refresh: ask the sources again whether their data changed.
         """
-        log = path_in_home(self._logs / RUN_LOG)
         self.journal.started(
-            self.plan, self._rows, run_id=self.run_id, overrides=self._overrides, log=log
+            self.plan, self._rows, run_id=self.run_id, overrides=self._overrides, log=self._log
         )
         self.store.remove_leftovers()
         self._alarms.begin(partial(living_runs, self.home))
@@ -152,7 +160,8 @@ class Run:
         report = self._report(leaderboard)
         show_work(self.plan.name, first, counted=self.ledger.counted)
         self._learn(first)
-        failed_logs = self._finishing.failed_logs
+        logs = {each.row.label: self._log for each in self._settling.left_out.values()}
+        logs |= self._finishing.failed_logs
         return RunOutcome(
             run_id=self.run_id,
             plan_name=self.plan.name,
@@ -160,7 +169,7 @@ class Run:
             cells=len(self.cells),
             cells_failed=sum(cell.label in failures for cell in self.cells),
             failures=failures,
-            failed_logs={label: self.home.root / log for label, log in failed_logs.items()},
+            failed_logs={label: self.home.root / log for label, log in logs.items()},
             naive=first.naive,
             predicted=first.predicted,
             counted=self.ledger.counted,
@@ -195,7 +204,8 @@ class Run:
             has_tried = self._computing.compute(settled)
         failures = self._finishing.finish(settled)
         self._account(first)
-        return settled.graph, first, failures
+        lacking = self._settling.left_out.values()
+        return settled.graph, first, failures | {e.row.label: str(e.error) for e in lacking}
 
     def _look_ahead(self, settled: Settled) -> None:
         """Predict the time, and warn where what will be written is more than there is room for."""
@@ -309,25 +319,42 @@ class Run:
         self._alarms.close()
 
     def _fail_cells(self, error: Exception) -> dict[str, str]:
-        """Note what the run has of each cell; return label and error of all that have no result."""
-        known = self.journal.outcomes()
-        if settled := self._settling.last:
-            graph, work = settled.graph, settled.work
-            with suppress(StoreError):
-                ready = self._computing.ready(graph, work) - known.keys()
-                self.journal.write("settled", cells=self._computing.outcomes(graph, work, ready))
-            known = self.journal.outcomes()
+        """Note what the run has of each cell; return label and error of all that it has not.
+
+        Before anything is decided, nothing is known of what an earlier run found: that stands.
+        """
         is_told = isinstance(error, FoodVisionError)
         why = str(error) if is_told else f"{type(error).__name__}: {error}"
-        log = path_in_home(self._logs / RUN_LOG)
+        standing = set() if self._settling.last else self._results_so_far()
+        known = self._note_ended()
         failures = {}
         for row in self._rows:
-            if row.cell_id not in known:
-                self.journal.row(row, status="failed", error=why, log=log)
+            if row.cell_id in known:
+                if known[row.cell_id]["status"] == "failed":
+                    failures[row.label] = known[row.cell_id]["error"]
+            elif row.cell_id in standing:
+                failures[row.label] = _STANDS.format(why=why)
+            else:
+                self.journal.row(row, status="failed", error=why, log=self._log)
                 failures[row.label] = why
-            elif known[row.cell_id]["status"] == "failed":
-                failures[row.label] = known[row.cell_id]["error"]
         return failures
+
+    def _note_ended(self) -> dict[str, Mapping[str, Any]]:
+        """Note the cells whose jobs have all ended; return the last word on each cell, by id."""
+        if settled := self._settling.last:
+            graph, work = settled.graph, settled.work
+            known = self.journal.outcomes().keys()
+            with suppress(StoreError):
+                ready = self._computing.ready(graph, work) - known
+                self.journal.write("settled", cells=self._computing.outcomes(graph, work, ready))
+        return self.journal.outcomes()
+
+    def _results_so_far(self) -> set[str]:
+        """Return the ids of cells, and of what is made of them, that have a result."""
+        with suppress(WarehouseError):
+            rows = rank_cells(self.plan, self.cells, self.home)
+            return {row["cell_id"] for row in rows if row["result_key"]}
+        return set()
 
     def _failed(self, failures: Mapping[str, str]) -> list[tuple[Cell | Composite, str]]:
         return [(row, failures[row.label]) for row in self._rows if row.label in failures]

@@ -1,7 +1,8 @@
 """Deciding what a run has to do: its data is fetched, its cells are compiled, the store is asked.
 
-A run decides again where it has learned something since: what a stop rule looked at, that a
-micro-batch does not fit a device.
+Cells that lack something (a data set that cannot be fetched, weights that are not there) fail, and
+the others are compiled. A run decides again where it has learned something since: what a stop rule
+looked at, that a micro-batch does not fit a device.
 """
 
 from __future__ import annotations
@@ -10,22 +11,24 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from foodvision.plan.graph import compile_cells
+from foodvision.plan.labels import listed
+from foodvision.plan.left_out import causes
 from foodvision.plan.lint import lint
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
-from tasks.plan_data import fetch_data, known_data
+from tasks.plan_data import PlanData, fetch_data, known_data, used_names
 from tasks.prefect_tasks import do_step
 from tasks.reach import REACH_LOCK
 from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from flows.run_journal import RunJournal
     from foodvision.data.datasets import Dataset
@@ -33,9 +36,12 @@ if TYPE_CHECKING:
     from foodvision.plan.composites import Composite
     from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph
+    from foodvision.plan.left_out import LeftOut
     from foodvision.plan.schema import Plan
     from foodvision.plan.work import Work
     from foodvision.progress import Progress
+
+_Row = TypeVar("_Row", "Cell", "Composite")
 
 logger = logging.getLogger("foodvision.run")
 
@@ -56,7 +62,13 @@ class Settled:
 
 
 class Settling:
-    """Fetches the data of one run, and decides what is to be done."""
+    """Fetches the data of one run, and decides what is to be done.
+
+    Attributes:
+        last: what was decided last.
+        left_out: cells, and what is made of them, that the run cannot do because they lack
+            something; by id.
+    """
 
     def __init__(
         self,
@@ -67,6 +79,7 @@ class Settling:
         *,
         journal: RunJournal,
         progress: Progress,
+        log: str | None = None,
     ) -> None:
         """Prepare.
 
@@ -77,16 +90,19 @@ class Settling:
             composites: of the plan.
             journal: of the run.
             progress: whoever watches.
+            log: file in the home that keeps what the run says.
         """
         self.last: Settled | None = None
+        self.left_out: dict[str, LeftOut] = {}
         self._plan = plan
         self._home = home
         self._cells = cells
         self._composites = composites
         self._journal = journal
         self._progress = progress
+        self._log = log
         self._store = Store(home.store)
-        self._datasets: Mapping[str, Dataset] = {}
+        self._data = PlanData()
 
     def fetch(self, *, refresh: bool) -> None:
         """Fetch the data sets that cells use; what is known and unchanged is not asked for.
@@ -94,18 +110,14 @@ class Settling:
         Args:
             refresh: ask the sources again whether their data changed.
         """
-        names = dict.fromkeys(
-            name
-            for cell in self._cells
-            for name in (cell.settings.data.name, cell.settings.test.name)
-        )
-        self._datasets = {name: self._fetch_one(name, refresh=refresh) for name in names}
+        fetch = partial(self._fetch_one, refresh=refresh)
+        self._data = PlanData.gather(used_names(self._wanted(self._cells)), fetch)
 
     def warn(self) -> None:
         """Say what is odd about the plan, now that its images are known."""
         images = {
             (name, split): digests
-            for name, dataset in self._datasets.items()
+            for name, dataset in self._data.found.items()
             for split, digests in _digests_by_split(dataset).items()
         }
         for warning in lint(self._plan, self._cells, images):
@@ -118,13 +130,14 @@ class Settling:
             first: what was to be done when the run began; `None`: it begins now.
         """
         while True:
-            facts = LibraryFacts(home=self._home, base=self._plan.folder, datasets=self._datasets)
-            facts.ask_ahead(
-                step.settings for cell in self._cells for step in phase_steps(cell.settings)
+            data, cells = self._data, self._wanted(self._cells)
+            facts = LibraryFacts(
+                home=self._home, base=self._plan.folder, datasets=data.found, absent=data.absent
             )
+            facts.ask_ahead(step.settings for cell in cells for step in phase_steps(cell.settings))
             with self._store.lock(REACH_LOCK):
                 finished = StoreFinished(self._store)
-                graph = compile_cells(self._cells, facts, self._composites, finished)
+                graph = compile_cells(cells, facts, self._wanted(self._composites), finished)
                 work = plan_work(
                     graph,
                     finished,
@@ -134,17 +147,37 @@ class Settling:
                 if not set_damaged_aside(work, self._store, self._home):
                     self.last = Settled(graph, work, facts)
                     self._note(self.last, first or work)
-                    return self.last
+                    break
             self.fetch(refresh=False)
+        self._fail(graph.left_out)
+        return self.last
+
+    def _wanted(self, rows: Iterable[_Row]) -> list[_Row]:
+        """Return the rows that are not known to lack something."""
+        return [row for row in rows if row.cell_id not in self.left_out]
+
+    def _fail(self, left_out: Sequence[LeftOut]) -> None:
+        """Write down what fails because it lacks something; tell each cause once."""
+        with self._journal.flushing_together():
+            for each in left_out:
+                why = str(each.error)
+                self._journal.row(each.row, status="failed", error=why, log=self._log)
+        self.left_out |= {each.row.cell_id: each for each in left_out}
+        rows = len(self._cells) + len(self._composites)
+        for why, labels in causes(left_out).items():
+            names = listed(labels, most=3)
+            counts = f"{len(labels):,} of {rows:,}"
+            logger.error("%s: %s rows fail (%s): %s", self._plan.name, counts, names, why)
 
     def _note(self, settled: Settled, first: Work) -> None:
         names = settled.facts.device_names
+        cells = [compiled.cell for compiled in settled.graph.cells]
         self._journal.compiled(
             settled.graph,
             settled.work,
             naive=first.naive,
             predicted=first.predicted,
-            devices=[*dict.fromkeys(n for cell in self._cells for n in names(cell.settings))],
+            devices=[*dict.fromkeys(n for cell in cells for n in names(cell.settings))],
         )
 
     def _fetch_one(self, name: str, *, refresh: bool) -> Dataset:

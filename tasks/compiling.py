@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foodvision.errors import DataError
 from foodvision.plan.composites import composites
 from foodvision.plan.expand import Cell, expand
 from foodvision.plan.graph import Graph, compile_cells
+from foodvision.plan.labels import listed
+from foodvision.plan.left_out import LeftOut, causes
 from foodvision.store import Store
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
-from tasks.plan_data import known_data
+from tasks.plan_data import known_plan_data, used_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from foodvision.data.datasets import Dataset
+    from foodvision.errors import FoodVisionError
     from foodvision.home import Home
     from foodvision.plan.schema import Plan
+
+logger = logging.getLogger("foodvision.compiling")
 
 
 @dataclass(frozen=True)
@@ -38,36 +42,37 @@ class CompiledPlan:
 
 
 def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
-    """Compile a plan with the data sets that have been fetched already.
+    """Compile a plan with what is known here: cells that lack something are left out.
 
     Raises:
-        DataError: a data set has not been fetched yet, so its images are not known.
+        DataError: that leaves none, because data sets have not been fetched yet.
+        ModelError: that leaves none, because weights cannot be had.
         PlanError: the plan cannot be compiled.
     """
     cells = expand(plan)
     facts = known_facts(plan, cells, home)
     known = StoreFinished(Store(home.store))
     graph = compile_cells(cells, facts, composites(plan, cells), known)
+    if not graph.cells:
+        raise nothing_left(plan, graph.left_out)
     return CompiledPlan(plan, graph, facts)
 
 
 def known_facts(plan: Plan, cells: Sequence[Cell], home: Home) -> LibraryFacts:
-    """Return what is known here about a plan's cells.
-
-    Raises:
-        DataError: a data set has not been fetched yet.
-    """
-    return LibraryFacts(home=home, base=plan.folder, datasets=_known(plan, cells, home))
+    """Return what is known here about a plan's cells; nothing is fetched."""
+    data = known_plan_data(plan, used_names(cells), home)
+    return LibraryFacts(home=home, base=plan.folder, datasets=data.found, absent=data.absent)
 
 
-def _known(plan: Plan, cells: Sequence[Cell], home: Home) -> dict[str, Dataset]:
-    used = {c.name for cell in cells for c in (cell.settings.data, cell.settings.test)}
-    found = {name: known_data(plan, name, home) for name in sorted(used)}
-    if unknown := [name for name, dataset in found.items() if dataset is None]:
-        have = "has" if len(unknown) == 1 else "have"
-        raise DataError(
-            f"{plan.name}: what a run will do depends on the images, and {', '.join(unknown)} "
-            f"{have} not been fetched yet ({len(cells)} cells are known). Run the plan, or fetch "
-            "first: foodvision explain PLAN --fetch."
-        )
-    return {name: dataset for name, dataset in found.items() if dataset is not None}
+def nothing_left(plan: Plan, left_out: Sequence[LeftOut]) -> FoodVisionError:
+    """Return the error that no cell of a plan can be compiled, and what each cause is."""
+    cells = sum(isinstance(each.row, Cell) for each in left_out)
+    which = f"any of its {cells:,} cells" if cells > 1 else "its cell"
+    kind = type(left_out[0].error)
+    return kind(f"{plan.name}: nothing can be said of {which}. {' '.join(causes(left_out))}")
+
+
+def warn_left_out(plan: Plan, left_out: Sequence[LeftOut]) -> None:
+    """Say what is not told of, and why; each cause once."""
+    for why, labels in causes(left_out).items():
+        logger.warning("%s: left out: %s: %s", plan.name, listed(labels, most=3), why)

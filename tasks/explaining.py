@@ -12,7 +12,7 @@ from foodvision.plan.rate_curves import RateCurve, rate_curves
 from foodvision.plan.work import plan_work
 from foodvision.stages.steps import has_steps
 from foodvision.store import Store
-from tasks.compiling import compile_plan
+from tasks.compiling import compile_plan, warn_left_out
 from tasks.finished import StoreFinished
 from tasks.paces import Forecast, PaceBook
 
@@ -58,7 +58,7 @@ def explain_plan(plan: Plan, home: Home) -> Prospect:
     """Say what running a plan would do.
 
     Raises:
-        DataError: a data set has not been fetched yet, so its images are not known.
+        DataError: no data set that cells use has been fetched yet, so no images are known.
     """
     graph, store = compile_plan(plan, home).graph, Store(home.store)
     work = plan_work(
@@ -83,15 +83,22 @@ def explain_rates(plan: Plan, home: Home) -> tuple[RateCurve, ...]:
     """Return the learning rates of a plan's cells, each distinct schedule once.
 
     Raises:
-        DataError: a data set has not been fetched yet, so its steps are not known.
+        DataError: no data set that cells use has been fetched yet, so no steps are known.
     """
-    return rate_curves(compile_plan(plan, home).graph)
+    return rate_curves(_told_graph(plan, home))
 
 
 def diff_plans(before: Plan, after: Plan, home: Home) -> Difference:
     """Say what a plan reuses, continues, adds and drops, against another one.
 
     Raises:
-        DataError: a data set has not been fetched yet, so its images are not known.
+        DataError: no data set of one of them has been fetched yet, so no images are known.
     """
-    return diff_graphs(compile_plan(before, home).graph, compile_plan(after, home).graph)
+    return diff_graphs(_told_graph(before, home), _told_graph(after, home))
+
+
+def _told_graph(plan: Plan, home: Home) -> Graph:
+    """Compile a plan; say what has to be left out."""
+    graph = compile_plan(plan, home).graph
+    warn_left_out(plan, graph.left_out)
+    return graph

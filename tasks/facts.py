@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from foodvision.data.selection import select
-from foodvision.errors import PlanError
+from foodvision.errors import FoodVisionError, ModelError, PlanError
 from foodvision.files import read_json, write_json
 from foodvision.hashing import digest, file_sha256
-from foodvision.plan.facts import Architecture, ImageSet, Part
+from foodvision.plan.facts import NO_ANSWER, Architecture, ImageSet, Part
 from foodvision.plan.input_schema import Sha256
 from foodvision.plan.summary import ModelSize, Operation
 from tasks.devices import (
@@ -32,9 +33,10 @@ from tasks.devices import (
 from tasks.memory_limits import MemoryLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from foodvision.data.datasets import Dataset
+    from foodvision.errors import DataError
     from foodvision.home import Home
     from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.input_schema import DataChoice
@@ -58,6 +60,7 @@ class _Transform:
 
 
 _DEVICE = TypeAdapter(Device)
+_FITS = TypeAdapter(bool)
 _ARCHITECTURE = TypeAdapter(Architecture)
 _MODEL_SIZE = TypeAdapter(ModelSize)
 _OPERATIONS = TypeAdapter(tuple[Operation, ...])
@@ -67,12 +70,35 @@ _SHA256 = TypeAdapter(Sha256)
 _BLOCKS: TypeAdapter[tuple[str, ...]] = TypeAdapter(tuple[str, ...])
 
 
+class Answers:
+    """Remembers answers, also that there is none: what failed is not tried for every cell."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Any] = {}
+
+    def ask(self, question: Hashable, answer: Callable[[], Answer]) -> Answer:
+        """Return what a question was answered with, or find it out.
+
+        Raises:
+            FoodVisionError: there is no answer (`NO_ANSWER`), now or when it was asked first.
+        """
+        if question not in self._known:
+            try:
+                self._known[question] = answer()
+            except NO_ANSWER as error:
+                self._known[question] = error
+        found = self._known[question]
+        if isinstance(found, FoodVisionError):
+            raise type(found)(str(found))
+        return cast("Answer", found)
+
+
 class FactsFolder:
     """Small JSON files, one per question."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._read: dict[str, Any] = {}
+        self._answers = Answers()
 
     def ask(
         self,
@@ -87,12 +113,12 @@ class FactsFolder:
             answer: finds it out, as JSON values.
             shape: of the answer; what is kept in another one is found out again.
         """
-        key = _key(question)
-        if key not in self._read:
+
+        def find() -> Answer:
             kept = self.recall(question, shape)
-            self._read[key] = self._find_out(question, answer, shape) if kept is None else kept
-        found: Answer = self._read[key]
-        return found
+            return self._find_out(question, answer, shape) if kept is None else kept
+
+        return self._answers.ask(_key(question), find)
 
     def recall(self, question: Mapping[str, Any], shape: TypeAdapter[Answer]) -> Answer | None:
         """Return the kept answer to a question, `None` where there is none of that shape."""
@@ -128,24 +154,37 @@ def _shaped(found: Any, shape: TypeAdapter[Answer]) -> Answer:
 class LibraryFacts:
     """Answers the compiler's questions for one plan."""
 
-    def __init__(self, *, home: Home, base: Path, datasets: Mapping[str, Dataset]) -> None:
+    def __init__(
+        self,
+        *,
+        home: Home,
+        base: Path,
+        datasets: Mapping[str, Dataset],
+        absent: Mapping[str, DataError] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            home: where answers are kept.
+            base: the folder that relative paths of the plan start from.
+            datasets: of the plan, by name.
+            absent: why others cannot be had, by name.
+        """
         self._folder = FactsFolder(home.facts)
         self._base = base
         self._datasets = datasets
-        self._image_sets: dict[tuple[Any, ...], ImageSet] = {}
-        self._weights: dict[tuple[str, str], str | None] = {}
+        self._absent = absent or {}
+        self._answers = Answers()
         self.memory = MemoryLimits(home)
 
     def ask_ahead(self, cells: Iterable[CellSettings]) -> None:
         """Find out now what may take long: weights to download, models to build.
 
-        Whoever holds a lock afterwards keeps nobody waiting for that.
+        Whoever holds a lock afterwards keeps nobody waiting for that. That there is no answer is
+        an answer, too: it is given when the cell is compiled.
 
         Args:
             cells: settings that will be asked about, as they are in each phase.
-
-        Raises:
-            FoodVisionError: there is no answer, as when it is asked for.
         """
         asked: set[tuple[object, ...]] = set()
         for settings in cells:
@@ -154,9 +193,11 @@ class LibraryFacts:
             if about in asked:
                 continue
             asked.add(about)
-            self.device(settings)
-            self.weights_digest(settings)
-            self.architecture(settings, classes=len(self._datasets[settings.data.name].classes))
+            with suppress(*NO_ANSWER):
+                self.device(settings)
+                classes = len(self._dataset(settings.data.name).classes)
+                self.weights_digest(settings)
+                self.architecture(settings, classes=classes)
 
     def fitted(self, settings: CellSettings) -> CellSettings:
         """Return the settings with a `micro_batch` for which the device has enough memory."""
@@ -212,12 +253,12 @@ class LibraryFacts:
         """Return the images of one part of the cell."""
         choice = settings.test if part == "test" else settings.data
         share = _share(choice, part, settings.valid)
-        identity = (choice.name, part, share)
-        if identity not in self._image_sets:
-            dataset = self._datasets[choice.name]
+
+        def find() -> ImageSet:
+            dataset = self._dataset(choice.name)
             arguments: dict[str, Any] = dict(share)
             selection = select(dataset, part, **arguments)
-            self._image_sets[identity] = ImageSet(
+            return ImageSet(
                 digest=selection.digest,
                 images=tuple(selection.sha256),
                 dataset=dataset.key,
@@ -225,7 +266,13 @@ class LibraryFacts:
                 classes=dataset.classes,
                 share=share,
             )
-        return self._image_sets[identity]
+
+        return self._answers.ask(("images", choice.name, part, share), find)
+
+    def _dataset(self, name: str) -> Dataset:
+        if name in self._absent:
+            raise self._absent[name]
+        return self._datasets[name]
 
     def transform(self, settings: CellSettings) -> Mapping[str, Any]:
         """Return the resolved transform."""
@@ -243,13 +290,14 @@ class LibraryFacts:
         }
 
     def weights_digest(self, settings: CellSettings) -> str | None:
-        """Return the sha256 of the weights file."""
-        asked = (settings.model.arch, settings.model.weights)
-        if settings.model.weights == "none":
+        """Return the sha256 of the weights file; that it fits was seen once."""
+        model = settings.model
+        if model.weights == "none":
             return None
-        if asked not in self._weights:
-            self._weights[asked] = self._find_weights(settings)
-        return self._weights[asked]
+        about = ("weights", model.arch, model.weights, model.weights_sha256)
+        path, sha256 = self._answers.ask(about, lambda: self._find_weights(settings))
+        self._require_fit(settings, path, sha256)
+        return sha256
 
     def architecture(self, settings: CellSettings, *, classes: int) -> Architecture:
         """Return the model's shape."""
@@ -338,7 +386,7 @@ class LibraryFacts:
         }
         return asdict(self._folder.ask(question, ask, _TRANSFORM))
 
-    def _find_weights(self, settings: CellSettings) -> str | None:
+    def _find_weights(self, settings: CellSettings) -> tuple[Path, str]:
         """Find the file (this may download it), and its digest by its path, size and time."""
 
         def ask_path() -> str:
@@ -359,17 +407,52 @@ class LibraryFacts:
             "torch_home": os.environ.get("TORCH_HOME", ""),
             "torchvision": _version("torchvision"),
         }
-        path = Path(self._folder.ask(question, ask_path, _PATH))
-        if not path.is_file():
-            path = Path(ask_path())  # it has moved since: find it again, or say why not
-        about = path.stat()
-        identity = {
-            "about": "weights digest",
-            "path": str(path),
-            "bytes": about.st_size,
-            "modified": about.st_mtime_ns,
+        try:
+            path = Path(self._folder.ask(question, ask_path, _PATH))
+            if not path.is_file():
+                path = Path(ask_path())  # it has moved since: find it again, or say why not
+            about = path.stat()
+            identity = {
+                "about": "weights digest",
+                "path": str(path),
+                "bytes": about.st_size,
+                "modified": about.st_mtime_ns,
+            }
+            return path, self._folder.ask(identity, lambda: file_sha256(path), _SHA256)
+        except OSError as error:
+            raise ModelError(
+                f"model.weights {settings.model.weights} of {settings.model.arch} must be a file "
+                f"that can be read, found {error}. Check the file and its permissions."
+            ) from error
+
+    def _require_fit(self, settings: CellSettings, path: Path, sha256: str) -> None:
+        """See to it that the model can be built with these weights, whatever its head.
+
+        Raises:
+            ModelError: they are damaged, or another architecture's.
+        """
+        model, transform = settings.model, self.transform(settings)
+        shape = {
+            "arch": model.arch,
+            "channels": transform["channels"],
+            "size": transform["size"],
+            "hidden": model.hidden,
         }
-        return self._folder.ask(identity, lambda: file_sha256(path), _SHA256)
+
+        def ask() -> bool:
+            from foodvision.models.build import check_weights
+
+            check_weights(path, **shape)
+            return True
+
+        question = {
+            "about": "weights that fit",
+            **shape,
+            "weights": sha256,
+            "torch": _version("torch"),
+            "torchvision": _version("torchvision"),
+        }
+        self._folder.ask(question, ask, _FITS)
 
 
 def _about_build(what: str, shape: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,18 +16,16 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Self
 
-from foodvision.errors import TrainingError
 from foodvision.progress import SILENT
 from tasks.commands import python_command
 from tasks.logs import stage_log, write_failure
 from tasks.outcomes import Attempt
-from tasks.worker import Advanced, Began, Check, Closed, Do, Done, Hold, Logged, Open, Settle
+from tasks.worker import Advanced, Began, Closed, Do, Done, Hold, Logged, Open, Settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from foodvision.plan.graph import Phase
     from foodvision.progress import Bar, Progress
     from tasks.outcomes import Doer, Job
     from tasks.runners import Workplace
@@ -88,11 +86,6 @@ class Pool:
     def workers(self, devices: Sequence[str]) -> int:
         """Return how many workers are on one of these devices."""
         return sum(seat.device in devices for seat in self._seats)
-
-    def check(self, phases: Sequence[Phase], devices: Sequence[str]) -> None:
-        """See to it that the models of phases can be built; see `Runner`."""
-        with self._taken(devices) as seat:
-            seat.check(phases)
 
     @contextmanager
     def taking(self, jobs: Sequence[Job]) -> Iterator[Doer]:
@@ -156,14 +149,6 @@ class _Seat:
 
     def hold(self, jobs: Sequence[Job]) -> None:
         self._jobs, self._told = tuple(jobs), None
-
-    def check(self, phases: Sequence[Phase]) -> None:
-        try:
-            done = self._ready().ask(Check(tuple(phases)), self.progress)
-        except _GoneError as gone:
-            raise TrainingError(str(gone)) from gone
-        if done.error:
-            raise done.error
 
     def do(self, job: Job, log: Path | None = None) -> Attempt:
         """Have a held job done; a worker that dies of it is an outcome, too."""
@@ -288,7 +273,7 @@ class _Worker:
         self.hear(progress)
         self.is_open = True
 
-    def ask(self, request: Check | Settle, progress: Progress) -> Done:
+    def ask(self, request: Settle, progress: Progress) -> Done:
         """Send a request and wait for its end, telling whoever watches what comes between."""
         self.send(request)
         return self.hear(progress)

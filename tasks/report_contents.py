@@ -45,7 +45,7 @@ from foodvision.report.tables import file_size
 from tasks.accounting import fallen_words
 from tasks.certainty import Judged, judge_leaderboard, read_answers, read_configurations
 from tasks.journal import journals, read_journal
-from tasks.plan_data import known_data
+from tasks.plan_data import known_plan_data
 from tasks.plans import open_plan
 from tasks.ranking import told_status
 from tasks.records import latest
@@ -392,18 +392,16 @@ class Gatherer:
         }
 
     def _data(self) -> Iterable[DataLine]:
-        for name, source in self.plan.data.items():
-            dataset = known_data(self.plan, name, self.home)
-            if dataset is not None:
-                splits = dataset.table.column("split").to_pylist()
-                yield DataLine(
-                    name=name,
-                    source=source.source,
-                    classes=len(dataset.classes),
-                    train_images=splits.count("train"),
-                    test_images=splits.count("test"),
-                    digest=dataset.digest,
-                )
+        for name, dataset in known_plan_data(self.plan, self.plan.data, self.home).found.items():
+            splits = dataset.table.column("split").to_pylist()
+            yield DataLine(
+                name=name,
+                source=self.plan.data[name].source,
+                classes=len(dataset.classes),
+                train_images=splits.count("train"),
+                test_images=splits.count("test"),
+                digest=dataset.digest,
+            )
 
     def _certificates(self) -> list[CertificateLine]:
         labels = {row["result_key"]: row["label"] for row in self.leaderboard if row["result_key"]}

@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from foodvision.home import Home
-    from foodvision.plan.graph import Phase
     from foodvision.progress import Progress
     from foodvision.stages.site import Site
-    from tasks.jobs import Devices
     from tasks.outcomes import Doer, Job, Ledger
 
 logger = logging.getLogger("foodvision.runners")
@@ -70,13 +68,6 @@ class Runner(Protocol):
     def workers(self, devices: Sequence[str]) -> int:
         """Return how many jobs can be done on these devices at the same time."""
 
-    def check(self, phases: Sequence[Phase], devices: Sequence[str]) -> None:
-        """See to it that the models of phases can be built, before anything is computed for them.
-
-        Raises:
-            ModelError: weights are damaged, or another architecture's.
-        """
-
     def taking(self, jobs: Sequence[Job]) -> AbstractContextManager[Doer]:
         """Take a device for jobs that have the same ones; waits where all of them are taken.
 
@@ -103,10 +94,6 @@ class InProcess:
     def workers(self, devices: Sequence[str]) -> int:  # noqa: ARG002 - as in the protocol
         """Return 1."""
         return 1
-
-    def check(self, phases: Sequence[Phase], devices: Sequence[str]) -> None:
-        """See to it that the models of phases can be built; see `Runner`."""
-        check_models(phases, self._site(devices[0]))
 
     @contextmanager
     def taking(self, jobs: Sequence[Job]) -> Iterator[Doer]:
@@ -135,29 +122,6 @@ def do_jobs(jobs: Sequence[Job], ledger: Ledger, runner: Runner) -> None:
                 ledger.attempt(job, do)
     except StoreError as error:
         ledger.revoke(jobs, str(error))
-
-
-def check_models(phases: Sequence[Phase], site: Site) -> None:
-    """Build the models of phases; see `Runner.check`."""
-    for phase in phases:
-        site.models.check(phase)
-
-
-def check_weights(phases: Iterable[Phase], runner: Runner, devices: Devices) -> None:
-    """See to it that the weights of phases fit their models, each pair once; see `Runner.check`.
-
-    Args:
-        phases: of cells that miss something.
-        runner: that will do what they miss.
-        devices: tells torch's names of the devices that may do the work of a cell.
-    """
-    wanted: dict[tuple[str, ...], dict[str, Phase]] = {}
-    for phase in phases:
-        if phase.inputs["weights"]:
-            about = repr((phase.inputs["model"], phase.inputs["weights"]))
-            wanted.setdefault(devices(phase.settings), {}).setdefault(about, phase)
-    for names, found in wanted.items():
-        runner.check(list(found.values()), names)
 
 
 @contextmanager

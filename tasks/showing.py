@@ -14,7 +14,7 @@ from foodvision.hashing import digest
 from foodvision.plan.expand import expand
 from foodvision.plan.phases import phase_steps
 from tasks.facts import LibraryFacts
-from tasks.plan_data import fetch_data
+from tasks.plan_data import fetch_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,15 +72,18 @@ def show_plan(plan: Plan, home: Home, *, progress: Progress) -> list[Sheet]:
         home: whose `reports` get the pictures.
         progress: told of what is fetched.
 
+    What cannot be had is left out, with a warning.
+
     Raises:
-        DataError: a data set cannot be had.
+        DataError: no data set can be had.
         PlanError: a cell's transform cannot be resolved.
     """
-    datasets = {name: fetch_data(plan, name, home, progress=progress) for name in plan.data}
+    datasets = fetch_all(plan, home, progress=progress)
     folder = home.reports / plan.name / "show"
     sheets = [_data_sheet(name, dataset, folder) for name, dataset in datasets.items()]
     facts = LibraryFacts(home=home, base=plan.folder, datasets=datasets)
-    changes = _changes(expand(plan), facts)
+    cells = [cell for cell in expand(plan) if cell.settings.data.name in datasets]
+    changes = _changes(cells, facts)
     return sheets + [
         _change_sheet(change, number if len(changes) > 1 else None, datasets, facts, folder)
         for number, change in enumerate(changes, start=1)

@@ -5,34 +5,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from foodvision.plan.expand import expand
+from foodvision.plan.facts import NO_ANSWER
+from foodvision.plan.left_out import LeftOut
 from foodvision.plan.summary import ModelSummary
-from tasks.compiling import known_facts
+from tasks.compiling import known_facts, nothing_left, warn_left_out
 
 if TYPE_CHECKING:
     from foodvision.home import Home
+    from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
     from foodvision.plan.schema import Plan
     from foodvision.plan.summary import ModelSize
+    from tasks.facts import LibraryFacts
 
 
 def summarize_plan(plan: Plan, home: Home) -> list[ModelSummary]:
     """Summarise the different models of a plan, in the order of their first cells.
 
     Two cells have one model where it has the same size and as much of it is frozen; dropout, for
-    one, does not count.
+    one, does not count. Cells whose model is not known are left out, with a warning.
 
     Raises:
-        DataError: a data set has not been fetched yet, so its number of classes is not known.
-        ModelError: a model cannot be built, or not for these images.
+        DataError: no data set that cells use has been fetched yet, so no number of classes is
+            known.
+        ModelError: no model can be built, or not for these images.
     """
     cells = expand(plan)
     facts = known_facts(plan, cells, home)
     models: dict[tuple[str, int, ModelSize], list[Cell]] = {}
+    left_out: list[LeftOut] = []
     for cell in cells:
-        classes = len(facts.image_set(cell.settings, "train").classes)
-        frozen_count = facts.architecture(cell.settings, classes=classes).frozen_count
-        size = facts.model_size(cell.settings, classes=classes)
-        models.setdefault((cell.settings.model.arch, frozen_count, size), []).append(cell)
+        try:
+            models.setdefault(_model(cell.settings, facts), []).append(cell)
+        except NO_ANSWER as error:
+            left_out.append(LeftOut(cell, error))
+    if not models:
+        raise nothing_left(plan, left_out)
+    warn_left_out(plan, left_out)
     return [
         ModelSummary(
             arch=arch,
@@ -44,3 +53,10 @@ def summarize_plan(plan: Plan, home: Home) -> list[ModelSummary]:
         )
         for (arch, frozen_count, size), same in models.items()
     ]
+
+
+def _model(settings: CellSettings, facts: LibraryFacts) -> tuple[str, int, ModelSize]:
+    """Return what tells the model of a cell from others: name, frozen blocks, size."""
+    classes = len(facts.image_set(settings, "train").classes)
+    frozen_count = facts.architecture(settings, classes=classes).frozen_count
+    return settings.model.arch, frozen_count, facts.model_size(settings, classes=classes)

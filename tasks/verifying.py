@@ -23,7 +23,7 @@ from foodvision.home import Home
 from foodvision.plan.graph import CompiledCell, compile_cells
 from foodvision.plan.work import plan_work
 from foodvision.store import Store
-from tasks.compiling import compile_plan
+from tasks.compiling import compile_plan, warn_left_out
 from tasks.finished import StoreFinished
 from tasks.jobs import plan_tasks
 from tasks.journal import Journal
@@ -96,11 +96,12 @@ def verify_plan(
 
     Raises:
         PlanError: no cell of the plan has a result yet.
-        DataError: a data set of the plan has not been fetched yet.
+        DataError: no data set that its cells use has been fetched yet.
         StoreError: a data set in the store is damaged.
         WarehouseError: the certificates cannot be loaded (they are kept in the home).
     """
     compiled = compile_plan(plan, home)
+    warn_left_out(plan, compiled.graph.left_out)
     chosen = choose_cells(_with_result(compiled, home), cells, seed=seed)
     _check_datasets(chosen, Store(home.store))
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")

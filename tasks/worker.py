@@ -24,16 +24,15 @@ from typing import TYPE_CHECKING, Any
 from foodvision import leases
 from foodvision.errors import FoodVisionError
 from tasks.outcomes import attempt
-from tasks.runners import Workplace, check_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from foodvision.plan.graph import Phase
     from foodvision.progress import Bar
     from foodvision.stages.site import Site
     from tasks.outcomes import Job
+    from tasks.runners import Workplace
 
 _TELL_SECONDS = 0.1  # between two steps of a bar
 
@@ -46,13 +45,6 @@ class Open:
 
     workplace: Workplace
     device: str
-
-
-@dataclass(frozen=True)
-class Check:
-    """See to it that models can be built."""
-
-    phases: tuple[Phase, ...]
 
 
 @dataclass(frozen=True)
@@ -168,14 +160,11 @@ class _Bench:
         self._held = {job.key: job for job in jobs}
         self._unflushed.enter_context(self._site.store.flushing_together())
 
-    def meet(self, request: Check | Do | Settle) -> Done:
+    def meet(self, request: Do | Settle) -> Done:
         if isinstance(request, Do):
             return Done(attempt(self._held[request.key], request.log, site=self._site))
         try:
-            if isinstance(request, Check):
-                check_models(request.phases, self._site)
-            else:
-                self._unflushed.close()
+            self._unflushed.close()
         except FoodVisionError as error:
             return Done(error=error)
         return Done()

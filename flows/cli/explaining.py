@@ -10,10 +10,12 @@ import typer
 
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
-from flows.cli.plans import fetch_all, print_work
+from flows.cli.plans import fetch as fetch_data
+from flows.cli.plans import print_work
 from flows.cli.rates import print_curves
 from flows.cli.tables import count
 from foodvision.plan.keeping import block_range
+from foodvision.plan.labels import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,17 +60,19 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would do and cost, what it keeps, why not more."""
+    from flows.display import watching
     from tasks.explaining import explain_plan, explain_rates
     from tasks.plans import open_plan
 
     found = open_plan(plan, overrides or ())
     if fetch:
-        fetch_all(found, usable_home())
+        fetch_data(found, usable_home())
     if schedule or picture:
-        _show_rates(explain_rates(found, current_home()), picture, as_json=as_json)
+        with watching(quiet=True):
+            curves = explain_rates(found, current_home())
+        _show_rates(curves, picture, as_json=as_json)
         return
     if probe:
-        from flows.display import watching
         from tasks.probing import probe as try_a_little
 
         with watching() as progress:
@@ -97,10 +101,17 @@ def _show_rates(curves: Sequence[RateCurve], picture: Path | None, *, as_json: b
 def _show(prospect: Prospect) -> None:
     explanation = prospect.explanation
     missing = len(explanation.stages)
+    unknown_cells = sum(unknown.cells for unknown in explanation.left_out)
     tables.say(
-        f"{explanation.plan}: {count(explanation.cells, 'cell')}, {explanation.cells_done} of "
-        f"them done; {explanation.hits} stages in the store, {missing} missing\n"
+        f"{explanation.plan}: {count(explanation.cells + unknown_cells, 'cell')}, "
+        f"{explanation.cells_done} of them done"
+        + (f", {unknown_cells} left out" if unknown_cells else "")
+        + f"; {explanation.hits} stages in the store, {missing} missing\n"
     )
+    for unknown in explanation.left_out:
+        tables.say_wrapped(f"Left out: {listed(unknown.labels, most=3)}: {unknown.why}", indent=2)
+    if explanation.left_out:
+        tables.say("")
     print_work(explanation.work, titles=("At most" if explanation.is_bound else "This run",))
     if missing:
         tables.say("")

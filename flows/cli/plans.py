@@ -252,11 +252,13 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what plan B reuses and adds, against plan A."""
+    from flows.display import watching
     from tasks.explaining import diff_plans
     from tasks.plans import open_plan
 
     earlier, later = open_plan(before), open_plan(after)
-    difference = diff_plans(earlier, later, current_home())
+    with watching(quiet=True):
+        difference = diff_plans(earlier, later, current_home())
     if as_json:
         tables.print_json(difference.to_json())
         return
@@ -369,11 +371,10 @@ def print_work(
     )
 
 
-def fetch_all(plan: Plan, home: Home) -> None:
-    """Fetch every data set of a plan, with a progress display."""
+def fetch(plan: Plan, home: Home) -> None:
+    """Fetch the data sets of a plan, with a progress display; what cannot be had is said."""
     from flows.display import watching
-    from tasks.plan_data import fetch_data
+    from tasks.plan_data import fetch_all
 
     with watching() as progress:
-        for name in plan.data:
-            fetch_data(plan, name, home, progress=progress)
+        fetch_all(plan, home, progress=progress)

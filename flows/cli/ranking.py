@@ -9,6 +9,7 @@ import typer
 from flows.cli import tables
 from flows.cli.finding import PlanOrName, find_plan, members_of, other_results, ranked, translated
 from flows.cli.options import AsJson, HomeFolder, Overrides, current_home
+from foodvision.plan.labels import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -219,10 +220,8 @@ def say_reasons(status: str, reasons: Mapping[str, str]) -> None:
         if len(labels) == 1:
             tables.say(f"{status}: {labels[0]}: {why}")
             continue
-        more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
-        named = f"{', '.join(labels[:_MOST_NAMED])}{more}"
         tables.say_wrapped(f"{status}: {len(labels)} cells: {why}")
-        tables.say_wrapped(named, indent=2)
+        tables.say_wrapped(listed(labels, most=_MOST_NAMED), indent=2)
 
 
 def _running(rows: Sequence[Row]) -> list[reading.Run]:

@@ -8,7 +8,7 @@ import typer
 
 from flows.cli import tables
 from flows.cli.options import AsJson, HomeFolder, Overrides, PlanFile, current_home, usable_home
-from flows.cli.plans import fetch_all
+from flows.cli.plans import fetch as fetch_data
 from flows.cli.tables import count
 
 if TYPE_CHECKING:
@@ -44,13 +44,15 @@ def summary(
 
     Parameters, what of them is frozen, multiply-adds and bytes; block by block.
     """
+    from flows.display import watching
     from tasks.plans import open_plan
     from tasks.summarizing import summarize_plan
 
     found = open_plan(plan, overrides or ())
     if fetch:
-        fetch_all(found, usable_home())
-    models = summarize_plan(found, current_home())
+        fetch_data(found, usable_home())
+    with watching(quiet=True):
+        models = summarize_plan(found, current_home())
     if as_json:
         tables.print_json([model.to_json() for model in models])
         return

@@ -36,6 +36,7 @@ __all__ = [
     "architectures",
     "assemble",
     "build_model",
+    "check_weights",
     "reset_head",
     "set_training_mode",
     "training_mode",
@@ -102,6 +103,28 @@ def build_model(
             _load_body(module, head_layer, weights.path, settings)
     with seeded(seed, _HEAD):  # the same draws as in reset_head
         return assemble(module, head_layer, settings)
+
+
+def check_weights(
+    path: Path, *, arch: str, channels: int, size: int, hidden: int | None = None
+) -> None:
+    """See to it that a weights file fits an architecture in all but the head.
+
+    Args:
+        path: the file.
+        arch: one of `architectures()`.
+        channels: of the images.
+        size: width and height of the images in pixels.
+        hidden: width of our own networks; `None`: the network's own.
+
+    Raises:
+        ModelError: the file is damaged, or another architecture's; or there is no such model.
+    """
+    settings = BuildSettings(arch=arch, num_classes=1, channels=channels, size=size, hidden=hidden)
+    _check_settings(settings, Weights(path))
+    with weightless():
+        module, head_layer = build_bare(settings)
+    _load_body(module, head_layer, path, settings)
 
 
 def reset_head(model: BlockModel, seed: int) -> None:

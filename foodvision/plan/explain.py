@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from foodvision.plan.expand import SEPARATOR
+from foodvision.plan.expand import SEPARATOR, Cell
 from foodvision.plan.footprint import Footprint, footprint, output_bytes, state_bytes
 from foodvision.plan.keeping import Keeping, keepings
+from foodvision.plan.left_out import causes
 from foodvision.plan.views import View
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.composite_stages import CompiledComposite
-    from foodvision.plan.expand import Cell
     from foodvision.plan.graph import Graph, Span
     from foodvision.plan.input_schema import DataChoice
     from foodvision.plan.work import (
@@ -56,19 +56,35 @@ class StageLine:
 
 
 @dataclass(frozen=True)
+class Unknown:
+    """Cells of which nothing can be said.
+
+    Attributes:
+        why: what cannot be had.
+        labels: of the cells, and of what is made of them.
+        cells: how many of these are cells.
+    """
+
+    why: str
+    labels: tuple[str, ...]
+    cells: int
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What a run would do.
 
     Attributes:
         plan: name of the plan.
-        cells: number of cells.
+        cells: number of cells, without those that are left out.
         cells_done: of them, those that miss nothing.
-        composites: number of rows that are made of cells: views at test time, ensembles.
+        composites: number of rows that are made of these: views at test time, ensembles.
         hits: finished stages that will be used.
         stages: missing stages, in an order that they can be done in.
         work: per counted quantity, what each cell alone would take (`alone`) and what the run
             will do (`run`).
         is_bound: whether both are at most that much, because stop rules decide.
+        left_out: what is not among all that, because something cannot be had: each cause once.
     """
 
     plan: str
@@ -81,6 +97,7 @@ class Explanation:
     kept: tuple[Keeping, ...]
     disk: Footprint
     is_bound: bool = False
+    left_out: tuple[Unknown, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""
@@ -130,6 +147,15 @@ def explain(
         kept=keepings(graph, work),
         disk=footprint(graph, work, save),
         is_bound=work.is_bound,
+        left_out=_unknown(graph),
+    )
+
+
+def _unknown(graph: Graph) -> tuple[Unknown, ...]:
+    cells = {each.row.label for each in graph.left_out if isinstance(each.row, Cell)}
+    return tuple(
+        Unknown(why, tuple(labels), cells=len(cells.intersection(labels)))
+        for why, labels in causes(graph.left_out).items()
     )
 
 

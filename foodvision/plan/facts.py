@@ -8,12 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from foodvision.errors import DataError, ModelError, TrainingError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from foodvision.plan.cell_schema import CellSettings
 
 Part = Literal["train", "valid", "test"]
+
+# What facts raise where there is no answer: of images, of weights or a model, of a device.
+NO_ANSWER = (DataError, ModelError, TrainingError)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,11 @@ class Architecture:
 
 
 class Facts(Protocol):
-    """Answers for one cell's settings; each is asked once and remembered by whoever gives it."""
+    """Answers for one cell's settings; each is asked once and remembered by whoever gives it.
+
+    Where there is no answer (the images, the weights, the architecture or the device cannot be
+    had), they raise one of `NO_ANSWER`, and the cells that need it are left out of the graph.
+    """
 
     def fitted(self, settings: CellSettings) -> CellSettings:
         """Return the settings with a `micro_batch` for which the device has enough memory.
@@ -91,7 +100,7 @@ class Facts(Protocol):
         """Return the resolved transform; for `auto`, that of the weights entry."""
 
     def weights_digest(self, settings: CellSettings) -> str | None:
-        """Return the sha256 of the weights file, `None` for random initial weights."""
+        """Return the sha256 of a weights file that fits, `None` for random initial weights."""
 
     def architecture(self, settings: CellSettings, *, classes: int) -> Architecture:
         """Return the model's shape with a head for `classes` classes."""

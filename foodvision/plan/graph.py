@@ -26,14 +26,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from foodvision.errors import PlanError
 from foodvision.hashing import digest
 from foodvision.plan.composite_stages import compile_composites
+from foodvision.plan.facts import NO_ANSWER
+from foodvision.plan.labels import listed
 from foodvision.plan.latency import latency_stage
+from foodvision.plan.left_out import LeftOut, part_composites
 from foodvision.plan.phases import phase_steps
 from foodvision.plan.rate_groups import rate_groups
 from foodvision.plan.schedules import learning_rates, momenta, steps_per_epoch
 from foodvision.plan.stopping import NoCurves, watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from foodvision.plan.alerts import Condition
     from foodvision.plan.cell_schema import CellSettings
@@ -291,11 +294,13 @@ class Graph:
         cells: in the plan's order.
         spans: by key, parents before children.
         composites: models made of the cells, in the plan's order.
+        left_out: what is not among them because something cannot be had, in the plan's order.
     """
 
     cells: tuple[CompiledCell, ...]
     spans: Mapping[str, Span]
     composites: tuple[CompiledComposite, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -311,6 +316,9 @@ def compile_cells(
 ) -> Graph:
     """Compile cells, and what is made of them, into stages.
 
+    A cell of which a fact cannot be had is left out, as is what is made of it: neither stops the
+    others.
+
     Args:
         cells: of a plan.
         facts: what only the disk or torch can tell.
@@ -321,35 +329,64 @@ def compile_cells(
         PlanError: a cell cannot be compiled: it tests on other classes than it trains on; or
             cells of an ensemble are not tested on the same images.
     """
-    makers = [_ChainMaker(facts, curves or NoCurves(), cell.bounds) for cell in cells]
-    for cell, maker in zip(cells, makers, strict=True):
-        for step in phase_steps(cell.settings):
-            if not maker.is_halted:
-                maker.add(step)
-    chains = [maker.chain for maker in makers]
-    ends = [_end(maker.chain, maker.watches) for maker in makers]
-    spans, paths = _cut(chains, ends)
-    compiled = []
-    for cell, maker, end, path in zip(cells, makers, ends, paths, strict=True):
-        chain = maker.chain
-        image_sets = _scored_sets(cell, chain.train, facts)
-        compiled.append(
-            CompiledCell(
-                cell=cell,
-                chain=chain,
-                spans=path,
-                image_sets=image_sets,
-                score_keys={
-                    part: score_key(chain.states[end - 1], images.digest)
-                    for part, images in image_sets.items()
-                },
-                latency=latency_stage(
-                    chain.phases[-1], processor=facts.processor(chain.phases[-1].settings)
-                ),
-                watches=tuple(maker.watches),
-            )
+    drafts: list[_Draft] = []
+    left_out: list[LeftOut] = []
+    for cell in cells:
+        try:
+            drafts.append(_draft(cell, facts, curves or NoCurves()))
+        except NO_ANSWER as error:
+            left_out.append(LeftOut(cell, error))
+    spans, paths = _cut([draft.chain for draft in drafts], [draft.end for draft in drafts])
+    compiled = [draft.compiled(path) for draft, path in zip(drafts, paths, strict=True)]
+    whole, broken = part_composites(composites, {each.row.cell_id: each.error for each in left_out})
+    made = compile_composites(whole, compiled)
+    return Graph(tuple(compiled), spans, made, (*left_out, *broken))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A cell that has its chain, before the chains of a plan are cut where they branch."""
+
+    cell: Cell
+    chain: Chain
+    watches: tuple[Watch, ...]
+    image_sets: Mapping[Part, ImageSet]
+    latency: LatencyStage
+
+    @property
+    def end(self) -> int:
+        return _end(self.chain, self.watches)
+
+    def compiled(self, spans: tuple[str, ...]) -> CompiledCell:
+        """Return the cell, with the keys of the spans that lead to its final state."""
+        final = self.chain.states[self.end - 1]
+        return CompiledCell(
+            cell=self.cell,
+            chain=self.chain,
+            spans=spans,
+            image_sets=self.image_sets,
+            score_keys={
+                part: score_key(final, images.digest) for part, images in self.image_sets.items()
+            },
+            latency=self.latency,
+            watches=self.watches,
         )
-    return Graph(tuple(compiled), spans, compile_composites(composites, compiled))
+
+
+def _draft(cell: Cell, facts: Facts, curves: Curves) -> _Draft:
+    maker = _ChainMaker(facts, curves, cell.bounds)
+    for step in phase_steps(cell.settings):
+        if not maker.is_halted:
+            maker.add(step)
+    chain = maker.chain
+    last = chain.phases[-1]
+    return _Draft(
+        cell,
+        chain,
+        watches=tuple(maker.watches),
+        image_sets=_scored_sets(cell, chain.train, facts),
+        latency=latency_stage(last, processor=facts.processor(last.settings)),
+    )
 
 
 def score_key(state: str, images_digest: str) -> str:
@@ -722,16 +759,10 @@ def _scored_sets(cell: Cell, train: ImageSet, facts: Facts) -> dict[Part, ImageS
         if images.classes != train.classes:
             raise PlanError(
                 f"cell {cell.label}: a model is scored on the classes that it learned, found "
-                f"{_names(train.classes)} in training and {_names(images.classes)} in {part}. "
+                f"{listed(train.classes)} in training and {listed(images.classes)} in {part}. "
                 "Choose data sets with the same classes for `data` and `test`."
             )
     return sets
-
-
-def _names(classes: Iterable[str], most: int = 8) -> str:
-    names = list(classes)
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
 
 
 def _cut(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from foodvision.plan.views import View
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from foodvision.plan.graph import Span
     from foodvision.plan.work import RowsJob
 
@@ -27,3 +29,10 @@ def span_label(span: Span) -> str:
     if span.first_epoch == span.last_epoch:
         return f"train {arch}, epoch {span.first_epoch}"
     return f"train {arch}, epochs {span.first_epoch}-{span.last_epoch}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Name things in a sentence, at most so many of them: `a, b and 3 more`."""
+    known = list(names)
+    rest = f" and {len(known) - most:,} more" if len(known) > most else ""
+    return ", ".join(known[:most]) + rest

@@ -184,7 +184,6 @@ class ModelBench:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._built: _Built | None = None
-        self._checked: set[str] = set()
 
     def initial(self, phase: Phase) -> BlockModel:
         """Return the model of a phase as it is before a chain's first epoch, on the device.
@@ -206,17 +205,6 @@ class ModelBench:
         if self._built is not None:
             self._built.freeze(phase.architecture.frozen_count, phase.settings.model.batchnorm)
         return model
-
-    def check(self, phase: Phase) -> None:
-        """See to it that a phase's model can be built, before anything is computed for it.
-
-        Raises:
-            ModelError: its weights are damaged, or another architecture's.
-        """
-        about = repr((phase.inputs["model"], phase.inputs["weights"]))
-        if phase.inputs["weights"] and about not in self._checked:
-            self.initial(phase)
-            self._checked.add(about)
 
     @staticmethod
     def _identity(phase: Phase) -> str:

@@ -473,10 +473,9 @@ def test_save_best_keeps_one_model(
     [
         (("epochs: 3", "epochs: 0"), PlanError, "must be at least 1, got 0"),
         (("tiny_vgg", "tiny_vgb"), FoodVisionError, "tiny_vgg"),
-        (("/photos", "/no photos"), FoodVisionError, "no photos"),
         (("batch_size: 5", "batch_size: 25"), PlanError, "at most the number of training images"),
     ],
-    ids=["bad plan", "unknown architecture", "missing folder", "batch too large"],
+    ids=["bad plan", "unknown architecture", "batch too large"],
 )
 def test_bad_input_is_told_in_a_sentence(
     change: tuple[str, str],
@@ -508,8 +507,9 @@ def test_bad_weights_are_told_before_anything_is_computed(
         torch.save(content, weights)
     model = f"{{arch: resnet18, weights: {json.dumps(str(weights))}, freeze: backbone}}"
     home = Home(tmp_path / "home")
-    with pytest.raises(FoodVisionError, match=message):
-        run_plan(plan_text(photos, model=model).replace("size: 16", "size: 32"), home)
+    outcome = run_plan(plan_text(photos, model=model).replace("size: 16", "size: 32"), home)
+    (error,) = outcome.failures.values()
+    assert message in error
     (path,) = journals(home.journals)
     assert "stage" not in [event["event"] for event in read_journal(path)]
 

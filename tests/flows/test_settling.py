@@ -45,8 +45,12 @@ def test_weights_and_models_are_found_before_others_have_to_wait(
 
         return ask
 
+    def answer(*_: Any) -> tuple[Path, str]:
+        return tmp_path, "0" * 64
+
     monkeypatch.setattr(torch_facts, "describe", watched("model", torch_facts.describe))
-    monkeypatch.setattr(LibraryFacts, "_find_weights", watched("weights", lambda *_: "0" * 64))
+    monkeypatch.setattr(LibraryFacts, "_find_weights", watched("weights", answer))
+    monkeypatch.setattr(LibraryFacts, "_require_fit", lambda *_: None)
     journal = RunJournal(home.journals / "1.jsonl")
     settling = Settling(plan, home, expand(plan), (), journal=journal, progress=SILENT)
     settling.fetch(refresh=False)

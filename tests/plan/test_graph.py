@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foodvision.errors import PlanError
+from foodvision.errors import DataError, ModelError, PlanError, TrainingError
 from foodvision.hashing import digest
+from foodvision.plan.composites import composites
 from foodvision.plan.expand import expand
 from foodvision.plan.facts import Architecture, ImageSet, Part
 from foodvision.plan.graph import Graph, compile_cells
+from foodvision.plan.left_out import causes
 from foodvision.plan.load import load_plan
 from foodvision.plan.schema import Plan
 from foodvision.plan.work import FinishedSpan, Work, plan_work
@@ -164,6 +166,42 @@ def test_ten_epochs_continue_five() -> None:
     assert ten.spans == (five.final, ten.final)
     assert [span.epochs for span in graph.spans.values()] == [5, 5]
     assert graph.spans[ten.final].parent == five.final
+
+
+@pytest.mark.parametrize("asked", ["image_set", "weights_digest", "architecture", "environment"])
+@pytest.mark.parametrize("error", [DataError, ModelError, TrainingError])
+def test_a_cell_of_which_a_fact_cannot_be_had_is_left_out(
+    asked: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = grid("  data: [ten, twenty]\n  epochs: [5, 10]\n")
+    text += "ensembles: {few: {members: {where: {data: ten}}}, all: {kind: mean}}\n"
+    plan = load_plan(text)
+    cells = expand(plan)
+    made = composites(plan, cells)
+    whole = compile_cells(cells, FakeFacts(), made)
+    honest = getattr(FakeFacts, asked)
+
+    def answer(facts: FakeFacts, settings: CellSettings, *given: Any, **more: Any) -> Any:
+        if settings.data.name == "twenty":
+            raise error("twenty: nothing is there")
+        return honest(facts, settings, *given, **more)
+
+    monkeypatch.setattr(FakeFacts, asked, answer)
+    graph = compile_cells(cells, FakeFacts(), made)
+    assert [each.cell.label for each in graph.cells] == ["ten · 5 epochs", "ten · 10 epochs"]
+    assert graph.cells == whole.cells[:2]
+    assert [each.composite.label for each in graph.composites] == ["few"]
+    assert graph.spans.keys() == {key for cell in whole.cells[:2] for key in cell.spans}
+    assert causes(graph.left_out) == {
+        "twenty: nothing is there": ["twenty · 5 epochs", "twenty · 10 epochs", "all"]
+    }
+    work = plan_work(graph, FakeStore())
+    assert work.predicted == plan_work(compile_cells(cells[:2], FakeFacts()), FakeStore()).predicted
+
+
+def test_a_bad_plan_is_no_missing_fact() -> None:
+    with pytest.raises(PlanError, match="classes that it learned"):
+        compiled(grid("  data: [ten, twenty]\n"), FakeFacts(classes={"twenty": ("a", "c")}))
 
 
 def test_longer_cell_first_is_cut_at_the_shorter_one() -> None:

@@ -71,6 +71,15 @@ def _at(minutes: int) -> Any:
         ),
         pytest.param(
             [
+                {"run_id": "wild", "finished_at": _at(1), "status": "diverged"},
+                {"run_id": "dead", "finished_at": None, "status": "pending", "result_key": None},
+                {"run_id": "bad", "finished_at": _at(9), "status": "failed", "result_key": None},
+            ],
+            ["wild"],
+            id="what came to nothing does not hide that it diverged",
+        ),
+        pytest.param(
+            [
                 {"run_id": "a", "finished_at": _at(1)},
                 {"run_id": "b", "finished_at": _at(1)},
             ],

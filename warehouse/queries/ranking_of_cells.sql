@@ -1,4 +1,5 @@
--- grain: one row per cell: its latest completed run in any plan, or its latest run of any status
+-- grain: one row per cell: its latest completed run in any plan, else the latest in which it
+-- diverged, else its latest run of any status
 -- $cell_ids: list of cells
 select *
 from leaderboard
@@ -8,6 +9,7 @@ qualify
         partition by cell_id
         order by
             status = 'completed' desc,
+            status = 'diverged' desc,
             coalesce(finished_at, run_started_at) desc nulls last,
             run_started_at desc nulls last,
             run_id desc

@@ -1,5 +1,5 @@
--- grain: one row per plan name and cell or composite: its latest completed run, or its latest run
--- of any status
+-- grain: one row per plan name and cell or composite: its latest completed run, else the latest in
+-- which it diverged, else its latest run of any status
 -- plan_name, cell_id: the row
 -- kind: trained, or what is made of trained cells: tta, mean, weighted, vote (see composites)
 -- label, position, axes_json: what that plan calls the cell, its place there, its axes
@@ -35,6 +35,7 @@ latest as (
             partition by cell_runs.plan_name, cell_runs.cell_id
             order by
                 cell_runs.status = 'completed' desc,
+                cell_runs.status = 'diverged' desc,
                 coalesce(cell_runs.finished_at, runs.started_at) desc nulls last,
                 runs.started_at desc nulls last,
                 cell_runs.run_id desc
@@ -140,7 +141,7 @@ left join latencies as many
 left join of_members
     on latest.run_id = of_members.run_id and latest.cell_id = of_members.cell_id;
 
-comment on view leaderboard is 'one row per plan name and cell or composite: its latest completed run, or its latest run of any status';
+comment on view leaderboard is 'one row per plan name and cell or composite: its latest completed run, else the latest in which it diverged, else its latest run of any status';
 comment on column leaderboard.plan_name is 'name of the plan';
 comment on column leaderboard.cell_id is 'the cell, as in cells, or the composite, as in composites';
 comment on column leaderboard.kind is 'trained, or made of trained cells: tta, mean, weighted or vote, as in composites';
