@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -125,6 +126,10 @@ def test_each_rule_tells_of_each_cell_once_and_the_address_nowhere(
 
     # A rule that comes later, and one more who is to be told, hear of what is in the store.
     (tmp_path / "plan.yaml").write_text(text(photos), encoding="utf-8")
+    for words in (["init", "-q"], ["add", "plan.yaml"], ["commit", "-q", "-m", "a plan"]):
+        user = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *user, *words], cwd=tmp_path, check=True)
+    (tmp_path / "plan.yaml").write_text(f"{text(photos)}# {receiver.address}\n", encoding="utf-8")
     monkeypatch.setenv("FOODVISION_HOME", str(home.root))
     override = f"alerts=[{{notify: {{webhook: '{receiver.address}'}}, when: finished}}"
     override += f", {json.dumps([*rules[1:], *later])[1:]}"
@@ -137,7 +142,10 @@ def test_each_rule_tells_of_each_cell_once_and_the_address_nowhere(
     assert rows(home) == before
     assert _files_with(home.root, SECRET.encode()) == []
     assert not any(SECRET in record.getMessage() for record in caplog.records)
-    (last,) = rows(home, "select run_id from runs order by started_at desc limit 1")
+    (last,) = rows(
+        home, "select run_id, environment_json from runs order by started_at desc limit 1"
+    )
+    assert f"127.0.0.1:{receiver.port}/…" in json.loads(last["environment_json"])["git"]["diff"]
     with get_client(sync_client=True) as client:
         tags = client.read_flow_run(UUID(last["run_id"])).tags
     assert any(tag.startswith("alerts=") for tag in tags)

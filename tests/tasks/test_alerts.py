@@ -361,6 +361,28 @@ def test_a_book_is_read_once_however_often_it_is_asked(
     assert len(raised(book, plan)) == 2  # a book that is lost has told nothing
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"raised_at": "yesterday"}, {"epoch": "first"}, {"cell_id": None}, {"value": "much"}],
+    ids=str,
+)
+def test_a_line_that_cannot_be_meant_is_passed_over(
+    change: dict[str, Any],
+    tmp_path: Path,
+    book: AlertBook,
+    home: Home,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    raised(book, plan_of(tmp_path, {"when": "finished"}))
+    before = book.read()
+    line = json.loads(home.alerts.read_text(encoding="utf-8").splitlines()[0])
+    told = {"event": "told", "alert_id": next(iter(before)), "at": "soon", "error": None}
+    with home.alerts.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(each) + "\n" for each in (line | change, told))
+    assert book.read() == before
+    assert caplog.text.count("is passed over: ") == 2
+
+
 def test_an_answer_has_its_time_in_all(
     tmp_path: Path, home: Home, book: AlertBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
