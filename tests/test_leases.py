@@ -96,3 +96,13 @@ def test_a_forked_child_has_a_lease_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "a-b", "a-b-c-d", "--", "0123456789abcdef-host-17-cafe"])
 def test_other_names_are_no_leases(text: str) -> None:
     assert Lease.parse(text) is None
+
+
+def test_the_own_lease_is_never_over_where_locks_bind_other_processes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NFS, which makes locks of files of those of processes."""
+    lease = own_lease(tmp_path)
+    monkeypatch.setattr("foodvision.leases.fcntl.flock", lambda *_: None)
+    assert not is_over(tmp_path, lease)
+    assert (tmp_path / f"{lease}.lease").exists()
