@@ -160,9 +160,8 @@ def diff_graphs(before: Graph, after: Graph) -> Difference:
 
     Args:
         before: the earlier plan, whose work counts as given.
-        after: the later plan. What had to be left out of it is not called dropped.
+        after: the later plan.
     """
-    unknown = {each.row.cell_id for each in after.left_out}
     known = _Known(before)
     ends = {compiled.final for compiled in after.cells}
     passing = _by_state(after)
@@ -171,15 +170,13 @@ def diff_graphs(before: Graph, after: Graph) -> Difference:
     return Difference(
         cells=tuple(known.judge(compiled) for compiled in after.cells),
         dropped=tuple(
-            _dropped(compiled, passing)
-            for compiled in before.cells
-            if compiled.final not in ends and compiled.cell.cell_id not in unknown
+            _dropped(compiled, passing) for compiled in before.cells if compiled.final not in ends
         ),
         composites=tuple(known.judge_composite(each) for each in after.composites),
         dropped_composites=tuple(
             DroppedComposite(each.composite.cell_id, each.composite.kind, each.composite.label)
             for each in before.composites
-            if each.key not in made and each.composite.cell_id not in unknown
+            if each.key not in made
         ),
         epochs=len(distinct),
         shared_epochs=len(distinct & known.through.keys()),

@@ -103,7 +103,7 @@ def test_diff_in_json_is_a_list_of_objects(capsys: pytest.CaptureFixture[str]) -
         pytest.param(["diff", "bad.yaml", "plan.yaml"], "must be at least 1", id="diff: bad plan"),
         pytest.param(
             ["diff", "plan.yaml", "plan.yaml", "--home", "elsewhere"],
-            "photos has not been fetched yet",
+            "data.photos: its images are not known here",
             id="diff: not fetched",
         ),
         pytest.param(["verify", "bad.yaml"], "must be at least 1", id="verify: bad plan"),
