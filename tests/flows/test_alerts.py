@@ -21,6 +21,7 @@ from flows.cli.running import alert_words
 from flows.grid import run_plan
 from foodvision.errors import ModelError
 from foodvision.home import Home
+from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
 from foodvision.stages import training
@@ -198,6 +199,23 @@ def test_what_a_dead_run_left_is_told_without_another_run(
     tell_left(home, list)
     assert len(receiver.got) == 1  # the other address is known to runs of the plan alone
     assert {row["status"]: row["tries"] for row in rows(home)} == {"delivered": 1, "pending": 0}
+
+
+def test_what_was_kept_from_before_is_counted_apart(
+    photos: Path, home: Home, receiver: Receiver
+) -> None:
+    hook = {"webhook": receiver.address}
+    plan = load_plan(
+        text(photos, *({"when": when, "notify": hook} for when in ("finished", "failed")))
+    )
+    done = Finding("cell", "small", about="a result", result_key="key", status="completed")
+    AlertBook(home).raise_new(find_alerts(plan, [done], "dead"))
+    receiver.status = 404
+    alarms = Alarms(plan, home, "second")
+    alarms.begin(list)
+    alarms.fail([(cell, "why") for cell in expand(plan)])
+    alarms.close()
+    assert (alarms.count, alarms.undelivered, alarms.undelivered_before) == (2, 3, 1)
 
 
 def test_what_is_told_without_a_run_is_told_by_no_other_meanwhile(
