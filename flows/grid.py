@@ -107,7 +107,7 @@ def run_plan(
     Prefect must be set to a server (see `flows.server`); for the arguments, see `grid`.
 
     Raises:
-        FoodVisionError: the plan is bad, or its data cannot be had.
+        FoodVisionError: the plan is bad, or the home cannot be used.
     """
     with watched_by(progress):
         state = grid(
