@@ -50,6 +50,8 @@ SETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     **dict.fromkeys(("EuroSAT", "SEMEION", "Caltech101", "Caltech256", "SUN397"), _WHOLE),
 }
 # Small images of one size, kept as one array.
+# What torchvision raises, or lets through, where a file is not what it should be.
+_UNREADABLE = (AssertionError, EOFError, LookupError, OSError, RuntimeError, ValueError)
 _ARRAYS = frozenset(
     {"MNIST", "FashionMNIST", "KMNIST", "QMNIST", "EMNIST", "USPS", "SEMEION", "FER2013"}
     | {"CIFAR10", "CIFAR100", "SVHN", "STL10"}
@@ -103,7 +105,7 @@ def _open_splits(name: str, root: Path) -> dict[str, Any] | None:
     """Open every split of a set that is there already; None if it is not, or not whole."""
     try:
         return {split: _open(name, root, options) for split, options in SETS[name].items()}
-    except (RuntimeError, OSError):
+    except _UNREADABLE:
         return None
 
 
@@ -134,7 +136,7 @@ def _download(name: str, home: Home, progress: Progress) -> dict[str, Any]:
         return {
             split: _open(name, root, {**options, **extra}) for split, options in SETS[name].items()
         }
-    except (RuntimeError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise DataError(
             f"source 'torchvision:{name}': could not be downloaded ({error}). Check the network, "
             "or put the set, as torchvision unpacks it, into the folder that FOODVISION_SOURCES "
@@ -194,6 +196,11 @@ def _read(
             _to_file(number, split, image, _class_names(splits)(label), scratch)
             for number, (split, image, label) in enumerate(examples)
         ]
+    except (LookupError, ValueError) as error:
+        raise DataError(
+            f"source 'torchvision:{name}': every image must have its label, and the files be "
+            f"whole; these cannot be read ({type(error).__name__}: {error}). Get them again."
+        ) from error
     finally:
         bar.close()
 

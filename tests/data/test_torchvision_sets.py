@@ -185,6 +185,29 @@ def test_a_set_that_cannot_be_had_says_what_to_do(place, published_fashion):
 
 
 @pytest.mark.parametrize(
+    ("file", "content", "match"),
+    [
+        ("t10k-images-idx3-ubyte", b"", "answered 404"),
+        ("t10k-images-idx3-ubyte", b"no images at all", "answered 404"),
+        ("t10k-images-idx3-ubyte", struct.pack(">4B3I", 0, 0, 8, 3, 20, 28, 28), "answered 404"),
+        (
+            "train-labels-idx1-ubyte",
+            struct.pack(">4BI", 0, 0, 8, 1, 2) + b"\0\1",
+            "every image must have its label",
+        ),
+    ],
+    ids=["empty", "junk", "cut short", "too few labels"],
+)
+def test_a_damaged_set_in_the_mirror_is_none(
+    place, mirror, published_fashion, file, content, match
+):
+    _write_fashion(mirror)
+    (mirror / "FashionMNIST" / "raw" / file).write_bytes(content)
+    with pytest.raises(DataError, match=match):
+        place.fetch("torchvision:FashionMNIST")
+
+
+@pytest.mark.parametrize(
     ("name", "match"),
     [
         ("FashionMnist", r"Did you mean torchvision:FashionMNIST\?"),
