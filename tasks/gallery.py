@@ -12,6 +12,7 @@ from foodvision.data.datasets import open_dataset
 from foodvision.files import holds, write_json
 from foodvision.hashing import digest
 from tasks.ranking import told_status
+from tasks.report_folders import plan_folder, settings_folder
 from warehouse import reading
 
 if TYPE_CHECKING:
@@ -54,16 +55,18 @@ class Gallery:
 
     def drawn(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path] | None:
         """Return the pictures if they show this leaderboard already, else `None`."""
-        if not holds(self._folder / _MARK, {"digest": _board_digest(leaderboard)}):
+        folder = settings_folder(self.home, self.plan)
+        if not holds(folder / _MARK, {"digest": _board_digest(leaderboard)}):
             return None
-        paths = self._picture_paths()
+        paths = _picture_paths(folder)
         return paths if all(path.is_file() for path in paths.values()) else None
 
     def draw(self, leaderboard: Sequence[Mapping[str, Any]]) -> dict[str, Path]:
         """Draw ranking and training times, and of the best model all that is known of it."""
         from foodvision.report import pictures
 
-        paths = self._picture_paths()
+        folder = settings_folder(self.home, self.plan)
+        paths = _picture_paths(folder)
         best = leaderboard[0]
         bars = [_bar(row, self.plan.rank.by.value) for row in leaderboard]
         pictures.ranking_bars(bars, paths["ranking"], metric=_words(self.plan.rank.by.value))
@@ -85,9 +88,9 @@ class Gallery:
             subtitle=_sentence(wrong, len(found)),
         )
         self._draw_reliability(best, paths["reliability"])
-        if self.plan.record.tensorboard:
+        if self.plan.record.tensorboard and folder == plan_folder(self.home, self.plan.name):
             self._track(best, paths)
-        write_json(self._folder / _MARK, {"digest": _board_digest(leaderboard)})
+        write_json(folder / _MARK, {"digest": _board_digest(leaderboard)})
         return paths
 
     def _track(self, best: Mapping[str, Any], paths: Mapping[str, Path]) -> None:
@@ -100,13 +103,6 @@ class Gallery:
         )
         folder = pictures_folder(self.home.runs, now.date(), self.plan.name)
         write_pictures(folder, paths, about=about, at=now)
-
-    @property
-    def _folder(self) -> Path:
-        return self.home.reports / self.plan.name
-
-    def _picture_paths(self) -> dict[str, Path]:
-        return {name: self._folder / f"{name.replace(' ', '_')}.png" for name in _PICTURES}
 
     def _curves(self, leaderboard: Sequence[Mapping[str, Any]]) -> list[Any]:
         from foodvision.report.pictures import Curve
@@ -171,6 +167,10 @@ class Gallery:
             )
             for prediction in chosen
         ]
+
+
+def _picture_paths(folder: Path) -> dict[str, Path]:
+    return {name: folder / f"{name.replace(' ', '_')}.png" for name in _PICTURES}
 
 
 def _board_digest(leaderboard: Sequence[Mapping[str, Any]]) -> str:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 MARK = "result.json"
+_KEY_DIGITS = 8
 _MAX_NAME_BYTES = 180  # Linux allows 255 for a name; a key and an ending follow
 _FINAL = (
     "test_accuracy",
@@ -187,18 +188,32 @@ class Publisher:
     def _is_tracked(self, compiled: CompiledCell) -> bool:
         if not self.home.runs.is_dir():
             return False
+        mark = _mark(compiled)
         return any(
-            holds(self._run_folder(compiled, day) / MARK, {"result_key": compiled.result_key})
+            holds(folder / MARK, mark)
             for day in _days(self.home.runs)
+            for folder in self._run_folders(compiled, day)
         )
 
-    def _run_folder(self, compiled: CompiledCell, day: date) -> Path:
+    def _run_folders(self, compiled: CompiledCell, day: date) -> tuple[Path, Path]:
+        """Return where TensorBoard's files of a cell go: usually, and beside another result."""
         from foodvision.report.tensorboard import run_folder
 
         axes = dict(compiled.cell.axes)
         model = axes.pop("model", None) or compiled.cell.settings.model.arch
-        rest = " · ".join(part for part in compiled.cell.label.split(" · ") if part != model)
-        return run_folder(self.home.runs, day, self.plan.name, model, rest)
+        parts = [part for part in compiled.cell.label.split(" · ") if part != model]
+        key = compiled.result_key[:_KEY_DIGITS]
+        names = (" · ".join(parts), " · ".join([*parts, key]))
+        usual, beside = (
+            run_folder(self.home.runs, day, self.plan.name, model, name) for name in names
+        )
+        return usual, beside
+
+    def _free_folder(self, compiled: CompiledCell, day: date) -> Path:
+        """Return the folder of the cell that does not hold another result of this day."""
+        usual, beside = self._run_folders(compiled, day)
+        is_taken = (usual / MARK).exists() and not holds(usual / MARK, _mark(compiled))
+        return beside if is_taken else usual
 
     def _track(self, compiled: CompiledCell, today: date) -> None:
         from foodvision.report.tensorboard import EpochScalars, StepScalars, write_cell
@@ -209,7 +224,7 @@ class Publisher:
             for part, images in compiled.image_sets.items()
         }
         rows = [_epoch_scalars(row, scores) for _, row in epochs]
-        folder = self._run_folder(compiled, today)
+        folder = self._free_folder(compiled, today)
         settings = compiled.cell.settings.model_dump(mode="json")
         last = rows[: len(compiled.states)][-1]
         write_cell(
@@ -222,7 +237,7 @@ class Publisher:
             succeeded=self.status(compiled) == "completed",
             steps=[StepScalars(**row) for row in self._steps(compiled)],
         )
-        write_json(folder / MARK, {"result_key": compiled.result_key})
+        write_json(folder / MARK, _mark(compiled))
         self._draw_graph(compiled, today)
 
     def _steps(self, compiled: CompiledCell) -> Iterable[Row]:
@@ -256,6 +271,10 @@ def file_name(label: str) -> str:
     kept = re.sub(r"[^\w.+=-]+", "-", label.replace(" · ", "_"))
     short = kept.strip("-.").encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
     return short.rstrip("-.") or "cell"
+
+
+def _mark(compiled: CompiledCell) -> Row:
+    return {"result_key": compiled.result_key}
 
 
 def _days(folder: Path) -> Iterable[date]:

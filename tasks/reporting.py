@@ -12,6 +12,7 @@ from foodvision.plan.expand import expand
 from foodvision.report.html.rendering import look_digest, write_report
 from tasks.alerts import AlertBook
 from tasks.ranking import other_results
+from tasks.report_folders import plan_folder, settings_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,8 +32,8 @@ _CHANGING = (
 
 
 def report_path(home: Home, plan_name: str) -> Path:
-    """Return where the report of a plan lies, if it is there."""
-    return home.reports / plan_name / _FILE
+    """Return where the report of a plan's latest run lies, if it is there."""
+    return plan_folder(home, plan_name) / _FILE
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ class Reporter:
     @property
     def path(self) -> Path:
         """Return where the report lies, if it is there."""
-        return report_path(self.home, self.plan.name)
+        return settings_folder(self.home, self.plan) / _FILE
 
     def is_current(self, leaderboard: Sequence[Mapping[str, Any]]) -> bool:
         """Say whether the file is there and shows this plan with this leaderboard already."""
         mark = {"digest": self._digest(leaderboard)}
-        return self.path.is_file() and holds(self.path.with_name(_MARK), mark)
+        path = self.path
+        return path.is_file() and holds(path.with_name(_MARK), mark)
 
     def write(self, leaderboard: Sequence[Mapping[str, Any]], *, path: Path | None = None) -> Path:
         """Gather and write the report; return its path.
@@ -81,13 +83,14 @@ class Reporter:
             )
         from tasks.report_contents import Gatherer
 
-        folder = (path or self.path).absolute().parent
+        own = self.path
+        folder = (path or own).absolute().parent
         report = Gatherer(self.plan, self.home, self.store, leaderboard, folder).gather()
         if path is not None:
             return write_report(report, path)
-        write_report(report, self.path)
-        write_json(self.path.with_name(_MARK), {"digest": self._digest(leaderboard)})
-        return self.path
+        write_report(report, own)
+        write_json(own.with_name(_MARK), {"digest": self._digest(leaderboard)})
+        return own
 
     def _digest(self, leaderboard: Sequence[Mapping[str, Any]]) -> str:
         rows = [{name: row[name] for name in _CHANGING} for row in leaderboard]

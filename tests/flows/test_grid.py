@@ -18,11 +18,16 @@ from flows.cli import main
 from foodvision.errors import FoodVisionError, PlanError, WarehouseError
 from foodvision.home import Home
 from foodvision.models.saved import load_saved
+from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from foodvision.progress import SILENT
+from foodvision.store import Store
 from tasks.explaining import explain_plan
+from tasks.gallery import Gallery
 from tasks.journal import journals, read_journal
 from tasks.loading import rebuild
+from tasks.ranking import rank_cells
+from tasks.reporting import Reporter
 from tests.flows.conftest import drawing
 from tests.running import make_photos, plan_text
 from warehouse import statements
@@ -257,6 +262,31 @@ def test_unchanged_plan_runs_nothing_and_never_imports_torch(
     both = "select stages_found as found, stages_computed as made from savings order by started_at"
     assert rows(home, both) == [{"found": 0, "made": 5}, {"found": 8, "made": 0}]
     assert (home.reports / "small" / "report.html").stat().st_mtime_ns == written
+
+
+def test_other_settings_of_a_day_stand_beside_the_first(
+    first: tuple[Home, RunOutcome], photos: Path, tmp_path: Path
+) -> None:
+    home, _ = first
+    before = Home(shutil.copytree(home.root, tmp_path / "home"))
+    plan = load_plan(plan_text(photos, GRID))
+    changed = ["base.batch_size=3", "grid.epochs=[1]"]
+    outcome = run_plan(plan_text(photos, GRID), before, overrides=changed)
+    marks = sorted(before.runs.glob("*/small/mlp/*/result.json"))
+    assert [path.parent.name.rpartition(" · ")[0] for path in marks] == ["", "1 epoch", ""]
+    latest = before.reports / "small"
+    assert outcome.report == latest / "report.html"
+    shown = {path: path.stat().st_mtime_ns for path in _shown(before, latest)}
+    board = rank_cells(plan, expand(plan), before)
+    store = Store(before.store)
+    pictures = Gallery(plan, before, store).show(board)
+    assert {path.parent for path in pictures.values()} == {latest / plan.plan_id[:8]}
+    assert Reporter(plan, before, store).write(board).parent == latest / plan.plan_id[:8]
+    assert {path: path.stat().st_mtime_ns for path in _shown(before, latest)} == shown
+
+
+def _shown(home: Home, latest: Path) -> list[Path]:
+    return [*latest.glob("*.png"), *latest.glob("*.html"), *home.runs.glob("*/small/best model/*")]
 
 
 def test_renamed_plan_and_labels_find_their_results(
