@@ -28,6 +28,7 @@ from foodvision.plan.footprint import footprint
 from foodvision.store import Store
 from tasks.accounting import find_defect
 from tasks.gallery import Gallery
+from tasks.journal import DIED
 from tasks.loading import load_cells, load_run
 from tasks.logs import RUN_LOG, keeping, logs_of, write_failure
 from tasks.monitoring import monitored
@@ -308,6 +309,7 @@ class Run:
 
         An interrupted run fails no cell: whoever interrupts it knows.
         """
+        self.journal.write(DIED, error=type(error).__name__)
         failures = self._fail_cells(error) if isinstance(error, Exception) else {}
         self._close_journal("failed")
         self._alarms.fail(self._failed(failures))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from foodvision.errors import PlanError
@@ -11,9 +12,10 @@ from foodvision.plan.composites import Composite, composites
 from foodvision.plan.expand import SEPARATOR, Cell, expand
 from foodvision.plan.naming import hint, meant
 from foodvision.store import Store
-from tasks.journal import journals, read_journal
+from tasks.journal import DIED, journals, read_journal
+from tasks.logs import RUN_LOG
 from tasks.reach import Reach
-from tasks.records import latest
+from tasks.records import cell_outcomes, latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -61,20 +63,38 @@ class StageLog:
 
 
 @dataclass(frozen=True)
+class CellsLog:
+    """The log of cells that failed, and no stage of theirs did: they lacked something.
+
+    Attributes:
+        cells: their labels.
+        error: why they failed.
+        path: of the log of the run that says so; it may be gone.
+    """
+
+    cells: tuple[str, ...]
+    error: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class FoundLogs:
     """The logs about a plan, or a cell of it.
 
     Attributes:
         plan: its name.
         run: of the plan's latest run; `None`: none is kept.
-        has_ended_well: that run has, or goes on: it neither failed, nor was it killed.
+        has_ended_well: that run has, or goes on: it neither died, nor was it killed, nor failed in
+            what is told of neither by stages nor by cells.
         stages: of stages, in the order in which they ended.
+        lacking: of cells that failed without a stage, each cause once.
     """
 
     plan: str
     run: Path | None
     has_ended_well: bool
     stages: Sequence[StageLog]
+    lacking: Sequence[CellsLog] = ()
 
 
 def find_logs(plan: Plan, home: Home, *, name: str | None = None) -> FoundLogs:
@@ -120,7 +140,8 @@ class _Finder:
                 (event["kind"], event["key"]) in wanted
                 or bool(ids.intersection(event["cells"]))
                 or (with_everyones and not event["cells"])
-            )
+            ),
+            [each for each in self.known if each.cell_id in ids],
         )
 
     def of_stages(self, key: str) -> FoundLogs | None:
@@ -129,7 +150,7 @@ class _Finder:
             return None
         found = self.of_cells(self.known, with_everyones=True)
         stages = [each for each in found.stages if each.key.startswith(key.lower())]
-        return replace(found, stages=stages) if stages else None
+        return replace(found, stages=stages, lacking=()) if stages else None
 
     def cell(self, name: str) -> Cell | Composite:
         """Return the cell that a name means."""
@@ -146,22 +167,40 @@ class _Finder:
             )
         return chosen[0]
 
-    def _found(self, is_wanted: Callable[[Event], bool]) -> FoundLogs:
+    def _found(
+        self, is_wanted: Callable[[Event], bool], cells: Sequence[Cell | Composite]
+    ) -> FoundLogs:
         found: dict[tuple[str, str], Event] = {}
         for events in self._runs:
             for event in filter(is_wanted, _tried(events)):
                 stage = (event["kind"], event["key"])
                 found.pop(stage, None)
                 found[stage] = event
-        last = self._own[-1] if self._own else None
+        last = self._own[-1] if self._own else ()
         run = last[0].get("log") if last else None
-        ended = last and latest(last, "finished")
+        lacking = self._lacking(cells)
         return FoundLogs(
             plan=self._plan.name,
             run=self._home.root / run if run else None,
-            has_ended_well=not ended or ended["status"] == "completed",
+            has_ended_well=_has_ended_well(last, is_told=bool(lacking)),
             stages=[self._stage_log(event) for event in found.values()],
+            lacking=lacking,
         )
+
+    def _lacking(self, cells: Sequence[Cell | Composite]) -> list[CellsLog]:
+        """Return why cells failed of which a run's own log tells, in the last that had them."""
+        last: dict[str, Mapping[str, Any]] = {}
+        for events in self._own:
+            last |= cell_outcomes(events)
+        alike: dict[tuple[str, str], list[str]] = {}
+        for cell in cells:
+            event = last.get(cell.cell_id)
+            if event and PurePosixPath(event.get("log") or "").name == RUN_LOG:
+                alike.setdefault((event["error"], event["log"]), []).append(cell.label)
+        return [
+            CellsLog(tuple(labels), error, self._home.root / log)
+            for (error, log), labels in alike.items()
+        ]
 
     def _stage_log(self, event: Event) -> StageLog:
         cells = [self._labels[each] for each in event["cells"] if each in self._labels]
@@ -182,6 +221,19 @@ class _Finder:
         if event["kind"] != "train" or not is_kept:
             return False
         return bool(self._store.get("train", event["key"]).notes["diverged"])
+
+
+def _has_ended_well(events: Sequence[Event], *, is_told: bool) -> bool:
+    """Say whether a run left nothing that only its own log tells.
+
+    Args:
+        events: of its journal.
+        is_told: what its cells lacked is told of.
+    """
+    ended = latest(events, "finished")
+    if not ended or ended["status"] == "completed":
+        return True
+    return is_told and ended["status"] == "failed" and not latest(events, DIED)
 
 
 def stage_words(kind: str, label: str) -> str:

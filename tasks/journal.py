@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 STARTED = "started"
+DIED = "died"
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,17 @@ import typer
 from flows.cli import tables
 from flows.cli.finding import PlanOrLatest, find_plan
 from flows.cli.options import AsJson, HomeFolder, current_home
+from foodvision.plan.labels import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from tasks.finding_logs import FoundLogs, StageLog
+    from tasks.finding_logs import CellsLog, FoundLogs, StageLog
 
 _SHORT = 8
 _MOST_KEYS = 5
+_MOST_CELLS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +51,7 @@ def logs(
         ),
     ] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only stages that failed when last tried.")
+        bool, typer.Option("--failed", help="Only what failed when last tried.")
     ] = False,
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
@@ -64,13 +66,14 @@ def logs(
     found = find_logs(find_plan(plan, (), with_results=False), current_home(), name=name)
     shown = [log for log in found.stages if log.error is not None or not failed]
     if as_json:
-        tables.print_json([_to_json(log) for log in shown])
+        tables.print_json([*map(_to_json, shown), *map(_cells_to_json, found.lacking)])
         return
-    if failed and not shown:
+    if failed and not (shown or found.lacking):
         tables.say(f"No stage of {found.plan} failed when it was last tried.")
         return
-    if name is None or len(shown) > 1:
+    if len(shown) > 1 or (name is None and (shown or not found.lacking)):
         _print_list(shown)
+    _print_lacking(found.lacking)
     if name is not None:
         _print_files(log.path for log in shown)
         return
@@ -91,6 +94,28 @@ def _to_json(log: StageLog) -> dict[str, Any]:
         "seconds": log.seconds,
         "log": str(log.path),
     }
+
+
+def _cells_to_json(log: CellsLog) -> dict[str, Any]:
+    """Return the cells that no stage failed for: what there is of a stage is null."""
+    return {
+        "stage": None,
+        "cells": list(log.cells),
+        "kind": None,
+        "key": None,
+        "status": "failed",
+        "error": log.error,
+        "seconds": None,
+        "log": str(log.path),
+    }
+
+
+def _print_lacking(lacking: Sequence[CellsLog]) -> None:
+    """Print why cells failed before any stage of theirs."""
+    for log in lacking:
+        tables.say_wrapped(f"Failed: {listed(log.cells, most=_MOST_CELLS)}: {log.error}", indent=2)
+        kept = "" if log.path.is_file() else " (no longer kept)"
+        tables.say(f"    log: {log.path}{kept}")
 
 
 def _print_list(shown: Sequence[StageLog]) -> None:

@@ -235,3 +235,45 @@ def test_commands_tell_of_what_there_is_and_say_what_is_left_out(
     assert "data.gone: source" in err
     out, _ = told("validate", "plan.yaml")
     assert "plan.yaml: 2 cells, 2 data sets" in out
+
+
+def test_logs_tell_of_cells_that_failed_before_any_stage(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {name: {"source": str(tmp_path / name)} for name in ("here", "gone")}
+    make_photos(tmp_path / "here", **FEW)
+    grid = "grid: {data: [here, gone], epochs: [1, 2]}\nensembles: {all: {kind: mean}}\n"
+    lost = run(plan(sources, grid), home)
+    (log,) = set(lost.failed_logs.values())
+
+    def told(*arguments: str) -> str:
+        assert main(["logs", "small", *arguments]) == 0
+        return capsys.readouterr().out
+
+    for asked, labels in (
+        ([], "gone · 1 epoch, gone · 2 epochs, all"),
+        (["--failed"], "gone · 1 epoch, gone · 2 epochs, all"),
+        (["gone 2"], "gone · 2 epochs"),
+        (["all"], "all"),
+    ):
+        out = told(*asked)
+        assert f"Failed: {labels}: data.gone: source " in " ".join(out.split())
+        assert out.count("must lie at") == 1
+        assert f"    log: {log}\n" in out
+    assert "Failed" not in told("here 2")
+    assert "(gone)" not in told()
+    *_, last = json.loads(told("--failed", "--json"))
+    assert (last["status"], last["stage"], last["log"]) == ("failed", None, str(log))
+    assert last["cells"] == ["gone · 1 epoch", "gone · 2 epochs", "all"]
+
+    def die(*_: Any) -> None:
+        raise KeyError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.settling.compile_cells", die)
+        with pytest.raises(KeyError):
+            run(plan(sources, grid), home)
+    assert "Traceback" in told()  # of a run that died its own log is printed
+    make_photos(tmp_path / "gone", **FEW, seed=3)
+    assert not run(plan(sources, grid), home).failures
+    assert told("--failed") == "No stage of small failed when it was last tried.\n"
