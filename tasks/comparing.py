@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -151,6 +152,17 @@ class Comparison:
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
 
+    @property
+    def is_of_one_run(self) -> bool:
+        """Say whether both sides are one run, with the same settings and the same results."""
+        before, after = self.before, self.after
+        return (
+            before.run is not None
+            and before.run == after.run
+            and not self.plan
+            and _found(before.rows) == _found(after.rows)
+        )
+
     def count(self, verdict: Verdict) -> int:
         """Return how many configurations changed in that way."""
         found = [each.change.verdict for each in self.results if each.change is not None]
@@ -169,18 +181,20 @@ class Comparison:
         }
 
 
-def compare(before: str, after: str, home: Home) -> Comparison:
+def compare(before: str, after: str | None, home: Home) -> Comparison:
     """Compare two sides; each is a plan (file or name), a run (its id or how it begins) or a day.
 
     A day means the last run that began before it ended, of the plan of the other side; where both
-    are days, of the plan that ran last.
+    are days, of the plan that ran last. One side alone: its last run is held against the latest one
+    before it that has other settings or results.
 
     Raises:
         PlanError: a side is none of these, or a plan is bad.
         WarehouseError: nothing has run yet, or no run is meant.
     """
     try:
-        sides = _Finder(home).sides(before, after)
+        finder = _Finder(home)
+        sides = finder.last_two(before) if after is None else finder.sides(before, after)
         return _compare(*sides, home)
     except warehouse.WarehouseError as error:
         raise WarehouseError(str(error)) from error
@@ -206,6 +220,29 @@ class _Finder:
             side or self._on_day(text, plan) for side, text in zip(found, texts, strict=True)
         )
         return first, second
+
+    def last_two(self, text: str) -> tuple[Side, Side]:
+        """Return the last run that a text means, behind the last one before it that differs."""
+        side, _ = self.sides(text, text)
+        is_run = side.run is not None and (
+            _DATE.fullmatch(text) or side.run.run_id.startswith(text)
+        )
+        name = side.plan.name
+        runs = [run for run in self._runs if run.plan_name == name]
+        if is_run and side.run is not None:
+            runs = runs[runs.index(side.run) :]
+        sides = (self._of_run(text, run) for run in runs)
+        found = (each for each in sides if any(row["result_key"] for row in each.rows))
+        after = next(found, None)
+        before = after and next((each for each in found if _differ(each, after)), None)
+        if after is None or before is None:
+            until = f" until {text}" if is_run else ""
+            raise WarehouseError(
+                f"one side alone is held against a run before it that differs, and {name} has "
+                f"{_runs_in_words(runs)}{until}. Run it with other settings, or name the other "
+                f"side; `foodvision runs {shlex.quote(name)}` lists its runs."
+            )
+        return before, after
 
     def _side(self, text: str) -> Side:
         if text.endswith((".yaml", ".yml")) or "/" in text or Path(text).is_file():
@@ -235,7 +272,7 @@ class _Finder:
                 return self._of_run(text, run)
         raise WarehouseError(
             f"a day means the last run until then, and {plan or 'no plan'} had not run by {text}. "
-            'Choose a later day; `foodvision sql "from runs"` lists the runs.'
+            "Choose a later day; `foodvision runs` lists the runs."
         )
 
     def _of_run(self, text: str, run: reading.PlannedRun) -> Side:
@@ -249,6 +286,22 @@ class _Finder:
         latest = next((run for run in self._runs if run.run_id in own), None)
         rows.sort(key=lambda row: row["position"])
         return Side(text, plan, latest, tuple(rows))
+
+
+def _found(rows: Sequence[Row]) -> set[tuple[Any, ...]]:
+    """Return what rows say of their cells, to tell whether two sides found the same."""
+    return {(row["cell_id"], row["status"], row["result_key"]) for row in rows}
+
+
+def _differ(before: Side, after: Side) -> bool:
+    return before.plan != after.plan or _found(before.rows) != _found(after.rows)
+
+
+def _runs_in_words(runs: Sequence[reading.PlannedRun]) -> str:
+    """Say of runs, of which no two differ, how many there are."""
+    if not runs:
+        return "not run yet"
+    return "one run" if len(runs) == 1 else f"{len(runs)} runs that do not"
 
 
 def _plan_of(run: reading.PlannedRun) -> Plan:

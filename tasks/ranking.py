@@ -71,10 +71,15 @@ def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
         return _why_none(last)
     latest = found[0]
     words = f" {plan.name} has {latest.cells:,} results of {latest.started_at:%Y-%m-%d}, with"
-    flags = [f"--set {shlex.quote(each)}" for each in json.loads(latest.set_json or "[]")]
+    flags = override_flags(latest.set_json)
     if not flags:
         return f"{words} the settings that it had then: name it by its name, {plan.name}."
-    return f"{words} {' '.join(flags)}: add the same here."
+    return f"{words} {flags}: add the same here."
+
+
+def override_flags(set_json: str | None) -> str:
+    """Return a run's overrides, a JSON list, as they are typed: `--set base.epochs=3`."""
+    return " ".join(f"--set {shlex.quote(each)}" for each in json.loads(set_json or "[]"))
 
 
 def _why_none(last: Run | None) -> str:

@@ -247,10 +247,12 @@ class RunDetails:
 
     Attributes:
         run_id: the run.
+        plan_name: of its plan.
         started_at: UTC.
         status: running, completed, failed, cancelled or crashed.
         cells: of the plan.
         cells_failed: of these.
+        cells_done: of these, that completed or diverged.
         wall_seconds: None while it runs, or where it was killed.
         device: that trained.
         environment_json: versions, host and commit; None where an older version loaded it.
@@ -261,13 +263,17 @@ class RunDetails:
         seconds_paid: what the run spent on them.
         stages_found: in the store.
         stages_computed: by this run.
+        epochs_computed: that this run trained.
+        epochs_alone: that its cells take if each trains alone, of those that have a result.
     """
 
     run_id: str
+    plan_name: str
     started_at: datetime
     status: str
     cells: int
     cells_failed: int
+    cells_done: int
     wall_seconds: float | None
     device: str | None
     environment_json: str | None
@@ -278,6 +284,8 @@ class RunDetails:
     seconds_paid: float | None
     stages_found: int
     stages_computed: int
+    epochs_computed: int
+    epochs_alone: int
 
 
 @dataclass(frozen=True)
@@ -455,8 +463,8 @@ def relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:
     return list(found.values())
 
 
-def run_details(path: Path, plan_name: str, *, most: int) -> list[RunDetails]:
-    """Return the latest runs of a plan with what they cost, the latest first; at most so many."""
+def run_details(path: Path, plan_name: str | None, *, most: int | None) -> list[RunDetails]:
+    """Return the latest runs of a plan, or of all, with what they cost; at most so many, or all."""
     return _read(path, "run_details", RunDetails, {"plan_name": plan_name, "most": most})
 
 

@@ -8,6 +8,7 @@ from flows.cli import (
     asking,
     comparing,
     explaining,
+    history,
     house,
     logs,
     plans,
@@ -45,6 +46,7 @@ summarizing.register(app)
 showing.register(app)
 running.register(app)
 verifying.register(app)
+history.register(app)
 comparing.register(app)
 ranking.register(app)
 winning.register(app)

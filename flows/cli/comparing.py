@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,7 +51,14 @@ def compare(
     before: Annotated[
         str, typer.Argument(metavar="BEFORE", help="A plan (file or name), a run's id, or a day.")
     ],
-    after: Annotated[str, typer.Argument(metavar="AFTER", help="The same, to hold against it.")],
+    after: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[AFTER]",
+            help="The same, to hold against it; default: the last run of BEFORE, held against the "
+            "one before it that differs.",
+        ),
+    ] = None,
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
@@ -69,6 +77,12 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
+    if found.is_of_one_run:
+        tables.say_wrapped(
+            f"Both sides are {found.after.name}: nothing differs. `foodvision runs "
+            f"{shlex.quote(found.after.plan.name)}` lists its runs."
+        )
+        return
     tables.say_wrapped(f"before: {found.before.name}, {count(len(found.before.rows), 'cell')}")
     tables.say_wrapped(f"after:  {found.after.name}, {count(len(found.after.rows), 'cell')}")
     _say_settings("Plan", found.plan)

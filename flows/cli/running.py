@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flows.outcome import RunOutcome
 
 _TELLING_SECONDS = 0.05
+_SHORT = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -135,6 +136,7 @@ def _show(outcome: RunOutcome, *, page: str | None) -> None:
         tables.say(f"flow run: {page}")
     if (runs := current_home().runs).is_dir():
         tables.say(f"TensorBoard: tensorboard --logdir {shlex.quote(str(runs))}")
+    tables.say(f"run: {outcome.run_id[:_SHORT]} (foodvision runs lists all)")
     tables.say(
         f"{outcome.plan_name}: {outcome.cells_in_words} in {outcome.wall_seconds:.1f} s; "
         f"{outcome.hits} stages were in the store"

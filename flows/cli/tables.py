@@ -123,6 +123,11 @@ def seconds(value: float) -> str:
     return f"{value:,.1f}"
 
 
+def whole_seconds(value: float) -> str:
+    """Return seconds without decimals, less than one as `< 1`."""
+    return "< 1" if value < 1 else f"{value:,.0f}"
+
+
 def milliseconds(value: float) -> str:
     """Return milliseconds with three significant digits, below one with two."""
     if value >= 100:

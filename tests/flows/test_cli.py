@@ -111,9 +111,9 @@ def test_quick_commands_import_nothing_heavy(arguments: Sequence[str], folder: P
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("command", ["rank", "sql", "store", "models"])
+@pytest.mark.parametrize("command", ["rank", "runs", "sql", "store", "models"])
 def test_looking_needs_neither_torch_nor_prefect(command: str, folder: Path) -> None:
-    arguments = {"sql": ["sql", "select 1"], "rank": ["rank", "plan.yaml"]}.get(
+    arguments = {"sql": ["sql", "select 1"], "rank": ["rank", "plan.yaml"], "runs": ["runs"]}.get(
         command, [command, "ls"]
     )
     code = (

@@ -54,6 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run_id=SECOND,
         started=START + timedelta(days=7),
         torch="2.15.0",
+        overrides=["base.optimizer.lr=0.01"],
     ).load()
     for name, plan in (("first.yaml", PLAN), ("same.yaml", PLAN.replace("small", "other"))):
         (folder / name).write_text(plan, encoding="utf-8")
@@ -135,6 +136,38 @@ def test_a_plan_that_has_not_run_is_told_so(compare: Any, place: Path) -> None:
     assert "after:  small, which has not run, 0 cells" in out
     assert "not known: a side has not run" in out
     assert "no cell is in both" in out
+
+
+def test_one_side_is_held_against_the_run_before_it(compare: Any) -> None:
+    for text in ("small", SECOND[:8]):
+        found = json.loads(compare(text, "--json"))
+        assert [found[side]["run_id"] for side in ("before", "after")] == [FIRST, SECOND]
+    told = compare(FIRST[:8], code=2)
+    assert f"small has one run until {FIRST[:8]}. Run it with other settings" in told
+
+
+def test_one_run_on_both_sides_is_a_sentence(compare: Any) -> None:
+    out = " ".join(compare(SECOND[:8], SECOND).split())
+    assert out.startswith("Both sides are small, run 0bbbbbbb of 2026-03-08 09:00 UTC: nothing")
+    found = json.loads(compare(SECOND[:8], SECOND, "--json"))
+    assert {each["change"]["verdict"] for each in found["results"]} == {"same"}
+
+
+def test_runs_are_listed_the_latest_first(compare: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["runs", "--json"]) == 0
+    newest, oldest = json.loads(capsys.readouterr().out)
+    assert (newest["run_id"], oldest["run_id"]) == (SECOND, FIRST)
+    assert (oldest["cells_done"], oldest["epochs_computed"], oldest["epochs_alone"]) == (3, 5, 4)
+    assert newest["set"] == ["base.optimizer.lr=0.01"]
+    assert main(["runs", "small", "--limit", "1"]) == 0
+    _, row, overrides, more = capsys.readouterr().out.splitlines()
+    assert " ".join(row.split()) == (
+        "0bbbbbbb 2026-03-08 09:00 small completed 2 300 5 of 5 epochs"
+    )
+    assert overrides == "0bbbbbbb: --set base.optimizer.lr=0.01"
+    assert "--limit" in more
+    assert main(["runs", "smal"]) == 2
+    assert "did you mean 'small'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,10 @@ def test_runs_come_with_what_they_cost_the_latest_first(path: Path) -> None:
     assert [run.run_id for run in reading.run_details(path, "demo", most=9)] == ["new", "old"]
     (newest,) = reading.run_details(path, "demo", most=1)
     assert (newest.run_id, newest.stages_found, newest.seconds_alone) == ("new", 0, None)
+    assert (newest.cells_done, newest.epochs_alone, newest.epochs_computed) == (0, 0, 0)
+    everything = reading.run_details(path, None, most=None)
+    assert {run.plan_name for run in everything} > {"demo"}
+    assert len(everything) == 3
 
 
 def test_certificates_come_the_latest_first(path: Path) -> None:
