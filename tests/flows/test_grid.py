@@ -718,7 +718,7 @@ def _says_what_was_removed(where: list[str], capsys: pytest.CaptureFixture[str])
         ("predict photo.png --plan", "smal", "did you mean 'small'?"),
         ("lineage", "small:mlp 3 epochs", "did you mean 'small:mlp · 2 epochs'?"),
         ("lineage", "mlp", "it may mean 'mlp · "),
-        ("lineage", "nothing like it", "known: small:best, small:latest, "),
+        ("lineage", "nothing like it", "small:best, small:latest, "),
         ("rank", "smal", "did you mean 'small'?"),
         ("best", "smal", "did you mean 'small'?"),
         ("report", "smal", "did you mean 'small'?"),
