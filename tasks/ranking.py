@@ -46,6 +46,18 @@ def ran_plan(home: Home, name: str | None = None, *, with_results: bool = True) 
     return load_plan(json.loads(text), folder=Path(source).parent if source else Path.cwd())
 
 
+def first_result(leaderboard: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the key of the result that is the best: of seeds that share the rank, the first row's.
+
+    Args:
+        leaderboard: best first, as `rank_cells` returns it.
+
+    Returns:
+        One key; none where nothing is ranked.
+    """
+    return {row["result_key"] for row in leaderboard[:1] if row["rank"] is not None}
+
+
 def told_status(row: Mapping[str, Any]) -> str:
     """Return the status of a row of the leaderboard as pictures tell it: it may be `collapsed`."""
     return "collapsed" if row.get("is_collapsed") and row["rank"] else str(row["status"])

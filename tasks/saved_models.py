@@ -11,7 +11,7 @@ import warehouse
 from foodvision.errors import FoodVisionError, WarehouseError
 from foodvision.plan.expand import expand
 from tasks.model_names import BEST, LATEST, find_result
-from tasks.ranking import ran_plan, rank_cells
+from tasks.ranking import first_result, ran_plan, rank_cells
 from warehouse.ranking import rank
 from warehouse.reading import results
 
@@ -65,7 +65,7 @@ def saved_models(home: Home) -> list[PlanModels]:
 
 def _of_plan(plan: str, known: Sequence[Result], home: Home) -> PlanModels:
     by, ranked = _ranked(plan, home)
-    firsts = {row["result_key"] for row in ranked if row["rank"] == 1}
+    firsts = first_result(ranked)
     ids = {row["cell_id"] for row in ranked}
     others = [row for row in rank(home.warehouse, plan_name=plan) if row["cell_id"] not in ids]
     rows = [*ranked, *({**row, "rank": None} for row in others)]

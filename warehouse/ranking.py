@@ -88,8 +88,8 @@ def rank(
 
     Returns:
         One dict per row: `rank` (from 1, shared by the seeds of a configuration), `plan`, the
-        columns of the leaderboard (a figure that is NaN or infinite reads None; `model_path` where
-        the file lies now), and of the
+        columns of the leaderboard (a figure that is NaN or infinite reads None; `model_path` and
+        `log_path` say where the file lies now), and of the
         configuration `seeds` (completed ones that did not collapse, or all where all did), `mean`
         and `std` of the metric `by` over them (None where there is no value, or fewer than two),
         and `collapsed`, the seeds that name one class for every test image.
@@ -106,7 +106,8 @@ def rank(
         found = query(path, statements.query_text("ranking_of_cells"), params)
     rows = [_row(record, labels or {}) for record in found.to_pylist()]
     for row in rows:
-        row["model_path"] = place_of(path, row["model_path"])
+        for file in ("model_path", "log_path"):
+            row[file] = place_of(path, row[file])
     if cell_ids is not None and plan_name is not None:
         rows = [{**row, "plan": plan_name} for row in rows]
     return order(rows, keys, across_plans=cell_ids is not None)

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
             "  $ foodvision sql -f axes\n"
             "  Which axis mattered most?\n"
             "\n\b\n"
-            "  plan  axis       spread  best  best_accuracy  worst     …\n"
+            "  plan  axis       spread  best  best_mean  worst     …\n"
             "  demo  model      0.0953  mlp          0.9579  tiny_vgg  …\n"
             "  $ foodvision sql -f axes -o axes.csv\n"
             "  axes.csv: 3 rows"

@@ -108,8 +108,10 @@ def other_results(plan: Plan) -> str:
 
 
 def best_results(plan: str) -> set[str]:
-    """Return the keys of the results that share the first place of a plan."""
-    return {row["result_key"] for row in leaderboard_of(find_plan(plan, ())) if row["rank"] == 1}
+    """Return the key of a plan's best result; empty where none is ranked."""
+    from tasks.ranking import first_result
+
+    return first_result(leaderboard_of(find_plan(plan, ())))
 
 
 def best_model(plan: str | None) -> Path:

@@ -6,6 +6,7 @@ import pytest
 
 from foodvision.errors import WarehouseError
 from tasks.model_names import find_result, link_names, split_epoch, split_plan
+from tasks.ranking import first_result
 from warehouse.reading import Result
 
 if TYPE_CHECKING:
@@ -128,3 +129,13 @@ def test_the_latest_is_the_latest_that_did_not_diverge() -> None:
     assert find_result("demo:diverged", [wild, tame], best=()) is wild
     with pytest.raises(WarehouseError, match="no result is called 'latest'"):
         find_result("latest", [wild], best=())
+
+
+@pytest.mark.parametrize(
+    ("ranks", "keys"), [([1, 1, 3], {"0"}), ([1], {"0"}), ([None, None], set()), ([], set())]
+)
+def test_of_seeds_that_share_the_first_place_one_is_the_best(
+    ranks: list[int | None], keys: set[str]
+) -> None:
+    board = [{"rank": rank, "result_key": str(place)} for place, rank in enumerate(ranks)]
+    assert first_result(board) == keys

@@ -104,6 +104,35 @@ def test_how_a_cell_changed(
     assert row["change"] == change
 
 
+def test_cells_with_other_settings_are_held_against_those_with_their_label(
+    ask: Callable[..., list[Row]], rows: Rows
+) -> None:
+    runs = {
+        "1": [("a", "mlp", 0.5), ("b", "cnn", 0.5)],
+        "2": [("a", "net", 0.5), ("c", "cnn", 0.75)],
+    }
+    tables = {
+        "cells": rows("cells", *({"cell_id": name} for name in "abc")),
+        "runs": rows(
+            "runs", {"run_id": "1"}, {"run_id": "2", "started_at": START + timedelta(days=7)}
+        ),
+        "cell_runs": rows(
+            "cell_runs",
+            *(
+                {"run_id": run, "cell_id": cell, "label": label, "test_accuracy": share}
+                for run, cells in runs.items()
+                for cell, label, share in cells
+            ),
+        ),
+    }
+    found = {row["label"]: row for row in ask("what_changed", tables)}
+    assert {name: (row["settings"], row["change"]) for name, row in found.items()} == {
+        "cnn": ("other", "better"),
+        "net": ("same", "none"),
+    }
+    assert found["cnn"]["difference"] == 0.25
+
+
 def _predictions(rows: Rows, said: dict[str, list[str]]) -> pa.Table:
     """Return the answers of results on images of a pizza, a steak and a steak."""
     true = ["pizza", "steak", "steak"]

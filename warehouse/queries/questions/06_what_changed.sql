@@ -2,6 +2,8 @@
 -- grain: one row per plan and cell of its latest run, or of the run that it is held against
 -- The latest run of each plan is held against the last one that began at least six days earlier;
 -- where there is none, against the run before it; of a plan that ran once, everything is new.
+-- Cells are paired by all of their settings, and those that are left by their label.
+-- settings: of the pair, the same or other ones; empty where there is no pair
 -- change: new, gone, better, worse, failed, other result (with the same accuracy), or none
 with numbered as (
     select
@@ -43,28 +45,47 @@ past as (
         cell_runs.*
     from compared
     inner join cell_runs on compared.earlier_id = cell_runs.run_id
+),
+
+present_named as (
+    select
+        *,
+        if((plan_name, cell_id) in (select (plan_name, cell_id) from past), cell_id, label) as pair
+    from present
+),
+
+past_named as (
+    select
+        *,
+        if((plan_name, cell_id) in (select (plan_name, cell_id) from present), cell_id, label) as pair
+    from past
 )
 
 select
-    coalesce(present.plan_name, past.plan_name) as plan,
-    coalesce(present.label, past.label) as label,
+    coalesce(now.plan_name, past.plan_name) as plan,
+    coalesce(now.label, past.label) as label,
+    case
+        when now.cell_id is null or past.cell_id is null then ''
+        when now.cell_id = past.cell_id then 'same'
+        else 'other'
+    end as settings,
     case
         when past.cell_id is null then 'new'
-        when present.cell_id is null then 'gone'
-        when present.status <> 'completed' then present.status
+        when now.cell_id is null then 'gone'
+        when now.status <> 'completed' then now.status
         when past.status <> 'completed' then 'better'
-        when present.test_accuracy > past.test_accuracy then 'better'
-        when present.test_accuracy < past.test_accuracy then 'worse'
-        when present.result_key <> past.result_key then 'other result'
+        when now.test_accuracy > past.test_accuracy then 'better'
+        when now.test_accuracy < past.test_accuracy then 'worse'
+        when now.result_key <> past.result_key then 'other result'
         else 'none'
     end as change,
     round(past.test_accuracy, 4) as accuracy_before,
-    round(present.test_accuracy, 4) as accuracy_now,
-    round(present.test_accuracy - past.test_accuracy, 4) as difference
-from present
-full outer join past on present.plan_name = past.plan_name and present.cell_id = past.cell_id
+    round(now.test_accuracy, 4) as accuracy_now,
+    round(now.test_accuracy - past.test_accuracy, 4) as difference
+from present_named as now
+full outer join past_named as past on now.plan_name = past.plan_name and now.pair = past.pair
 order by
     plan,
-    abs(present.test_accuracy - past.test_accuracy) desc nulls last,
-    coalesce(present.position, past.position),
+    abs(now.test_accuracy - past.test_accuracy) desc nulls last,
+    coalesce(now.position, past.position),
     label
