@@ -272,14 +272,7 @@ class _Poster:
 
         if is_direct not in self._clients:
             transport = httpx.AsyncHTTPTransport() if is_direct else None
-            try:
-                client = httpx.AsyncClient(timeout=None, transport=transport)
-            except ImportError as error:
-                raise _NotToldError(
-                    "the environment names a SOCKS proxy (ALL_PROXY or the like), which needs the "
-                    "package socksio: install it, or name the host in NO_PROXY"
-                ) from error
-            self._clients[is_direct] = client
+            self._clients[is_direct] = httpx.AsyncClient(timeout=None, transport=transport)
         return self._clients[is_direct]
 
 
