@@ -102,10 +102,25 @@ class Judged:
             return ["It is the only configuration with a result, so there was nothing to choose."]
         return [
             self._comparison(others),
-            f"The chance that it is the best of {others + 1} is {_chance(self.winner.chance)}.",
+            *(f"{line[0].upper()}{line[1:]}." for line in self.chances()),
             *self._optimism(others),
             self._seeds(),
         ]
+
+    def chances(self) -> list[str]:
+        """Return in words the winner's chance, and whose is higher.
+
+        Another metric than the score on the test images may have ranked them.
+        """
+        count, standings = len(self.configurations), self.certainty.standings
+        chance = _chance(self.winner.chance)
+        found = [f"chance that the first of {count} is the best on the test images: {chance}"]
+        likeliest = max(range(count), key=lambda place: standings[place].chance)
+        if standings[likeliest].chance > self.winner.chance:
+            name = self.configurations[likeliest].label
+            chance = _chance(standings[likeliest].chance)
+            found.append(f"likelier the best on the test images: {name}, {chance}")
+        return found
 
     @cached_property
     def _by_rank(self) -> dict[int, Standing]:

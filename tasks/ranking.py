@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import warehouse
-from foodvision.errors import WarehouseError
+from foodvision.errors import FoodVisionError, WarehouseError
 from foodvision.plan.composites import Composite, composites
+from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 from warehouse.ranking import rank
 from warehouse.reading import latest_plan, other_settings, runs
@@ -63,6 +64,44 @@ def told_status(row: Mapping[str, Any]) -> str:
     return "collapsed" if row.get("is_collapsed") and row["rank"] else str(row["status"])
 
 
+def with_earlier_settings(rows: Sequence[Mapping[str, Any]], home: Home) -> list[dict[str, Any]]:
+    """Return rows of any plans, each with `is_earlier`: its plan no longer has its cell.
+
+    A plan that cannot be read by this version says nothing about its rows.
+    """
+    current = {name: _cell_ids(home, name) for name in {row["plan"] for row in rows}}
+    found = []
+    for row in rows:
+        known = current[row["plan"]]
+        found.append({**row, "is_earlier": bool(known) and row["cell_id"] not in known})
+    return found
+
+
+def readable_plan(home: Home, name: str) -> Plan | None:
+    """Return a plan as it ran last; None where it is of an older version and breaks a rule now.
+
+    Raises:
+        WarehouseError: the warehouse cannot be read.
+    """
+    try:
+        return ran_plan(home, name)
+    except WarehouseError:
+        raise
+    except FoodVisionError:
+        return None
+
+
+def _cell_ids(home: Home, name: str) -> set[str]:
+    """Return the cells of a plan as it ran last, and what is made of them."""
+    plan = readable_plan(home, name)
+    return set(_ids(plan, expand(plan))) if plan else set()
+
+
+def _ids(plan: Plan, cells: Sequence[Cell]) -> list[str]:
+    rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
+    return [row.cell_id for row in rows]
+
+
 def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
     """Say where results of a plan are that has none as it stands, or why it has none at all.
 
@@ -71,9 +110,8 @@ def other_results(plan: Plan, cells: Sequence[Cell], home: Home) -> str:
     Returns:
         A sentence with a blank before it; empty where there are none.
     """
-    rows: list[Cell | Composite] = [*cells, *composites(plan, cells)]
     try:
-        found = other_settings(home.warehouse, plan.name, [row.cell_id for row in rows])
+        found = other_settings(home.warehouse, plan.name, _ids(plan, cells))
         last = next(iter(runs(home.warehouse, plan_name=plan.name)), None)
     except warehouse.MissingWarehouseError:
         return ""

@@ -87,7 +87,9 @@ def describe_key_figures(
     ranked = sum(entry.rank is not None for entry in entries)
     if judged is not None and ranked > 1:
         chance = f"{judged.winner.chance:.2f}"
-        figures.append(KeyFigure(chance, f"chance that it is the best of {ranked}"))
+        figures.append(
+            KeyFigure(chance, f"chance that it is the best of {ranked} on the test images")
+        )
         figures.append(KeyFigure(str(len(judged.tied)), "cannot be told from it"))
     epochs = next((line for line in work if line.name == "epochs trained"), None)
     if epochs is not None and epochs.alone and epochs.counted is not None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import warehouse
-from foodvision.errors import FoodVisionError, WarehouseError
+from foodvision.errors import WarehouseError
 from foodvision.plan.expand import expand
 from tasks.model_names import BEST, LATEST, find_result
-from tasks.ranking import first_result, ran_plan, rank_cells
+from tasks.ranking import first_result, rank_cells, readable_plan
 from warehouse.ranking import rank
 from warehouse.reading import results
 
@@ -68,7 +68,7 @@ def _of_plan(plan: str, known: Sequence[Result], home: Home) -> PlanModels:
     firsts = first_result(ranked)
     ids = {row["cell_id"] for row in ranked}
     others = [row for row in rank(home.warehouse, plan_name=plan) if row["cell_id"] not in ids]
-    rows = [*ranked, *({**row, "rank": None} for row in others)]
+    rows = [*ranked, *({**row, "rank": None, "is_earlier": True} for row in others)]
     paths = {each.cell_id: each.model_path for each in known}  # of this plan: others save theirs
     folder = home.models / plan
     links, epochs = _links(folder), _epochs(folder)
@@ -90,12 +90,7 @@ def _ranked(plan: str, home: Home) -> tuple[str, list[Row]]:
 
     A plan of an older version may break a rule of today: its models are there all the same.
     """
-    try:
-        found = ran_plan(home, plan)
-    except WarehouseError:
-        raise
-    except FoodVisionError:
-        found = None
+    found = readable_plan(home, plan)
     if found is None:
         return _DEFAULT_RULE, []
     return found.rank.by.value, rank_cells(found, expand(found), home)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+_LIMIT = re.compile(r"^limit (?P<most>\d+)\s*\Z", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,18 @@ class Question(Statement):
         number: place among the questions, from 1.
         question: in words.
         empty: what is so where the answer has no row; empty where it always has one.
+        most: rows that it answers with at most; None: with all.
     """
 
     number: int
     question: str
     empty: str
+    most: int | None
+
+    @property
+    def count_sql(self) -> str:
+        """Return the statement that counts all rows, `rows`, also those that are left out."""
+        return f"select count(*) as rows from ({_LIMIT.sub('', self.sql)}\n) as answer"
 
     @property
     def full_name(self) -> str:
@@ -86,7 +96,9 @@ def _question(statement: Statement) -> Question:
         for line in statement.sql.splitlines()
         if line.startswith(("-- question: ", "-- empty: "))
     )
-    return Question(name, statement.sql, int(number), told["question"], told.get("empty", ""))
+    limit = _LIMIT.search(statement.sql)
+    most = int(limit["most"]) if limit else None
+    return Question(name, statement.sql, int(number), told["question"], told.get("empty", ""), most)
 
 
 def _folder(*path: str) -> tuple[Statement, ...]:

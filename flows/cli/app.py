@@ -24,9 +24,11 @@ from flows.cli import (
     verifying,
     winning,
 )
+from flows.cli.orders import Commands
 
 app = typer.Typer(
     name="foodvision",
+    cls=Commands,
     help="Experiment plans, compiled: grids of image classifiers where nothing is computed twice.",
     epilog=(
         "\b\nExample:\n"

@@ -80,12 +80,23 @@ def sql(
     if list_questions:
         _tell(_list_questions(), form, output)
         return
+    if query is not None:
+        _require_statement(query)
     found = None if file is None else _question(file)
     answer = _ask(found.sql if found else _read(file) if file else query or "")
     if found and form == "table":
         tables.say(f"{found.question}\n")
     empty = f"No rows: {found.empty}." if found and found.empty else "No rows."
     _tell(answer, form, output, empty=empty)
+    if found and form == "table" and answer.num_rows == found.most:
+        _say_rest(found)
+
+
+def _say_rest(question: Question) -> None:
+    """Say how many rows there are where a question answers with some of them."""
+    (count,) = _ask(question.count_sql)["rows"].to_pylist()
+    if question.most is not None and count > question.most:
+        tables.say(f"{question.most} of {count:,} rows are shown")
 
 
 def _tell(answer: pa.Table, form: str, output: Path | None, *, empty: str = "No rows.") -> None:
@@ -101,6 +112,18 @@ def _ask(statement: str) -> pa.Table:
 
     with translated():
         return warehouse.query(current_home().warehouse, statement)
+
+
+def _require_statement(query: str) -> None:
+    """Refuse the name of a question; one word is no statement."""
+    from warehouse.statements import question
+
+    name = query if question(query) else None if " " in query.strip() else _near(query)
+    if name is not None:
+        raise WarehouseError(
+            f"a query is SQL, and {query!r} is none; a question goes by its name with -f; "
+            f"did you mean `foodvision sql -f {name}`?"
+        )
 
 
 def _list_questions() -> pa.Table:
@@ -141,8 +164,12 @@ def _unusable(file: str, why: str) -> WarehouseError:
 
 
 def _meant(file: str) -> str:
+    near = _near(file)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _near(file: str) -> str | None:
     from foodvision.plan.messages import nearest
     from warehouse.statements import questions
 
-    near = nearest(Path(file).stem, [each.name for each in questions()])
-    return f"; did you mean {near!r}?" if near else ""
+    return nearest(Path(file).stem, [each.name for each in questions()])

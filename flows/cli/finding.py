@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 _DIVERGED = "diverged"
-_MODEL_FILES = (".pth", ".json")
+MODEL_FILES = (".pth", ".json")
 PlanOrName = Annotated[
     str | None, typer.Argument(metavar="[PLAN]", help="A plan's file or name; default: all.")
 ]
@@ -82,10 +82,12 @@ def ranked(plan: str | None, overrides: Sequence[str]) -> tuple[list[Row], str]:
     if plan is not None:
         found = find_plan(plan, overrides)
         return leaderboard_of(found), found.rank.by.value
+    from tasks.ranking import with_earlier_settings
     from warehouse.ranking import rank as rank_warehouse
 
     with translated():
-        return rank_warehouse(current_home().warehouse), "test.accuracy"
+        rows = rank_warehouse(current_home().warehouse)
+    return with_earlier_settings(rows, current_home()), "test.accuracy"
 
 
 def winner(plan: Plan, leaderboard: Sequence[Row]) -> Row:
@@ -138,6 +140,8 @@ def find_named(name: str) -> tuple[reading.Result, int | None]:
     with translated():
         results = reading.results(current_home().warehouse)
     base, epoch = (name, None) if any(r.label == name for r in results) else split_epoch(name)
+    if base in {each.plan for each in results}.difference(each.label for each in results):
+        base = f"{base}:{BEST}"
     plan, alias = split_plan(base)
     best = best_results(plan or results[0].plan) if alias == BEST and results else set()
     return find_result(base, results, best=best), epoch
@@ -146,7 +150,7 @@ def find_named(name: str) -> tuple[reading.Result, int | None]:
 def named_model(name: str) -> Path:
     """Return the file of a saved model that is named by it, or as `foodvision lineage` does."""
     path = Path(name)
-    if path.exists() or path.suffix in _MODEL_FILES:
+    if path.exists() or path.suffix in MODEL_FILES:
         return path
     result, epoch = find_named(name)
     if epoch is not None:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
             "  Stage                   Cells                    Status  Seconds  Key\n"
             "  train mlp, epochs 1-5   mlp · adam (2 cells)     done        0.2  4f0a91c2\n"
             "  train mlp, epochs 6-10  mlp · adam · 10 epochs   done        0.2  9b1d44e0\n"
-            "  $ foodvision logs demo 'mlp adam 10'\n"
+            "  $ foodvision logs demo mlp adam 10\n"
             "  $ foodvision logs demo 9b1d44e0\n"
             "  --- .foodvision/logs/20261121T140512-0c51…/train-9b1d44e07a55….log\n"
             "  2026-11-21T14:05:13Z epoch 6: train loss 0.3021, accuracy 0.9125"
@@ -42,10 +42,10 @@ def register(app: typer.Typer) -> None:
 
 def logs(
     plan: PlanOrLatest = None,
-    name: Annotated[
-        str | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="[CELL]",
+            metavar="[CELL]...",
             help="A cell's label or words of it, the beginning of its id or of a stage's key; "
             "default: a list, and why stages failed.",
         ),
@@ -63,6 +63,7 @@ def logs(
     """
     from tasks.finding_logs import find_logs
 
+    name = " ".join(words) if words else None
     found = find_logs(find_plan(plan, (), with_results=False), current_home(), name=name)
     shown = [log for log in found.stages if log.error is not None or not failed]
     if as_json:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.cli import tables
-from flows.cli.finding import best_model, named_model
+from flows.cli.finding import MODEL_FILES, best_model, named_model
 from flows.cli.options import AsJson, HomeFolder, current_home
+from foodvision.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +35,10 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos of your own.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Photos of your own, or folders of them."),
+    ],
     plan: Annotated[
         str | None,
         typer.Option("--plan", help="The best model of this plan; default: of the last run's."),
@@ -56,6 +61,7 @@ def predict(
 
     Exits with 1 if some photos could not be read.
     """
+    images = _photos(images)
     path = (
         named_model(model) if model else best_model(plan)
     )  # before torch is imported: there may be none
@@ -93,6 +99,38 @@ def predict(
         tables.say(f"picture: {drawn}")
     if answers.problems:
         raise typer.Exit(_EXIT_SOME_UNREADABLE)
+
+
+def _photos(given: Sequence[Path]) -> list[Path]:
+    """Return image files as they are given, and those of folders, in the order of their paths."""
+    from foodvision.data.images import IMAGE_SUFFIXES
+    from foodvision.data.sources import walk_files
+
+    models = [str(path) for path in given if _names_model(path)]
+    if models:
+        others = [str(path) for path in given if str(path) not in models]
+        meant = shlex.join(["foodvision", "predict", "--model", models[0], *(others or ["IMAGE"])])
+        raise ModelError(
+            f"predict takes images, and a model with --model, found {models[0]!r} among the "
+            f"images; did you mean `{meant}`?"
+        )
+    found: list[Path] = []
+    for path in given:
+        inside = [path]
+        if path.is_dir():
+            inside = [file for file in walk_files(path) if file.suffix.lower() in IMAGE_SUFFIXES]
+        if not inside:
+            raise DataError(
+                f"a folder for predict has images in it, found none in {path}. Name another one, "
+                "or the files."
+            )
+        found += inside
+    return found
+
+
+def _names_model(path: Path) -> bool:
+    """Say whether a path is meant for a model: `demo:best`, or a saved model's file."""
+    return path.suffix in MODEL_FILES or (":" in path.name and not path.exists())
 
 
 def _listed(names: Sequence[str], most: int = 5) -> str:

@@ -87,6 +87,8 @@ def rank(
     if plan is None:
         columns = (columns[0], tables.Column("Plan", "plan"), *columns[1:-1])
     print_leaderboard(rows, columns, judged)
+    if plan is None and rows:
+        tables.say("all plans, by test accuracy; `foodvision rank PLAN`: by a plan's own rule")
     if plan is not None and not any(row["rank"] for row in rows):
         _say_other_results(find_plan(plan, overrides or ()))
     others = [row for row in rows if row["status"] not in (_FINISHED, _DIVERGED)]
@@ -150,11 +152,13 @@ def column_of(by: str) -> tables.Column:
 
 
 def with_status(row: Row) -> Row:
-    """Return a row of the leaderboard whose label tells of a result that is no good one."""
+    """Return a row of the leaderboard whose label tells of a result that is no good one, or old."""
     from tasks.ranking import told_status
 
     status = told_status(row)
-    return row if status == _FINISHED else {**row, "label": f"{row['label']} ({status})"}
+    told = [] if status == _FINISHED else [status]
+    told += ["earlier settings"] if row.get("is_earlier") else []
+    return {**row, "label": f"{row['label']} ({', '.join(told)})"} if told else row
 
 
 def judge(leaderboard: Sequence[Row], by: str) -> Judged | None:
@@ -189,7 +193,8 @@ def print_leaderboard(
         tables.say(f"< is better than the first on {images}")
     if not {"tied", "better"} & set(verdicts):
         tables.say(f"the first is better than every other on {images}")
-    tables.say(f"chance that the first is the best: {judged.winner.chance:.2f}")
+    for line in judged.chances():
+        tables.say_wrapped(line)
 
 
 def say_diverged(rows: Sequence[Row]) -> None:

@@ -64,15 +64,8 @@ def _print(models: PlanModels) -> None:
         tables.Column("Size", "model_bytes", tables.size, is_number=True),
         tables.Column("File", "file_name", is_whole=True),
     )
-    rows: list[dict[str, Any]] = [_told(row) for row in models.rows]
+    rows: list[dict[str, Any]] = [with_status(row) for row in models.rows]
     tables.print_rows(rows, columns, as_json=False, empty="")
-
-
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row whose label says why it has no place in the ranking."""
-    if row["rank"] is None and row["status"] == "completed":
-        return {**row, "label": f"{row['label']} (earlier settings)"}
-    return with_status(row)
 
 
 def _from_here(folder: Path) -> Path:

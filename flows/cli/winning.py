@@ -49,7 +49,8 @@ def register(app: typer.Typer) -> None:
             "  mlp · sgd · 10 epochs   (plan demo, ranked by valid.accuracy)\n"
             "  test accuracy 0.9712 on 451 images (95 %: 0.9513 to 0.9831)\n"
             "  macro F1 0.9710, weighted F1 0.9711, top-5 accuracy 0.9978\n"
-            "  calibration error 0.0213, 0.0121 at temperature 1.31"
+            "  calibration error 0.0213; scaled by temperature 1.31 (fitted on the\n"
+            "    validation images): 0.0121, better"
         )
     )(best)
 
@@ -63,6 +64,7 @@ def best(
     """Show the winner, how good and how sure. Its classes, mistakes, file and pictures."""
     from foodvision.store import Store
     from tasks.gallery import Gallery
+    from tasks.reporting import Reporter
 
     found = find_plan(plan, overrides or ())
     leaderboard = leaderboard_of(found)
@@ -71,14 +73,19 @@ def best(
     images = len(details.predictions)
     low, high = wilson_interval(row["test_accuracy"], images)
     judged = judge(leaderboard, found.rank.by.value)
-    gallery = Gallery(found, current_home(), Store(current_home().store))
+    place = (found, current_home(), Store(current_home().store))
+    gallery, file = Gallery(*place), Reporter(*place).path
     pictures = [str(path) for path in gallery.show(leaderboard).values()]
+    report = str(file) if file.is_file() else None
     if as_json:
         sure = {"test_images": images, "test_accuracy_low": low, "test_accuracy_high": high}
         sure |= _certainty_json(judged, row)
-        tables.print_json({**row, **sure, **details.to_json(), "pictures": pictures})
+        tables.print_json(
+            {**row, **sure, **details.to_json(), "pictures": pictures, "report": report}
+        )
         return
-    tables.say(f"{row['label']}   (plan {row['plan']}, ranked by {found.rank.by.value})")
+    chosen = ", the one that ran last" if plan is None else ""
+    tables.say(f"{row['label']}   (plan {row['plan']}{chosen}, ranked by {found.rank.by.value})")
     _say_members(row, details.members, leaderboard)
     tables.say(
         f"test accuracy {row['test_accuracy']:.4f} on {images:,} images "
@@ -97,6 +104,8 @@ def best(
     tables.say(f"model: {row['model_path'] or 'not saved'}")
     for path in pictures:
         tables.say(f"picture: {path}")
+    if report:
+        tables.say(f"report: {report}")
 
 
 def wilson_interval(accuracy: float, images: int) -> tuple[float, float]:
@@ -212,7 +221,7 @@ def _say_details(details: _Details) -> None:
             f"macro F1 {metrics.f1_macro:.4f}, weighted F1 {metrics.f1_weighted:.4f}, "
             f"top-{metrics.top_k} accuracy {metrics.top_k_accuracy:.4f}"
         )
-        tables.say(_calibration(metrics))
+        tables.say_wrapped(_calibration(metrics))
     tables.say("")
     shown = list(details.classes)
     if len(shown) > _MOST_CLASSES:
@@ -241,4 +250,8 @@ def _calibration(metrics: reading.Metrics) -> str:
     text = f"calibration error {metrics.calibration_error:.4f}"
     if metrics.temperature is None or metrics.calibrated_error is None:
         return f"{text}; no validation images to fit a temperature on"
-    return f"{text}, {metrics.calibrated_error:.4f} at temperature {metrics.temperature:.2f}"
+    change = "better" if metrics.calibrated_error < metrics.calibration_error else "no better"
+    return (
+        f"{text}; scaled by temperature {metrics.temperature:.2f} (fitted on the validation "
+        f"images): {metrics.calibrated_error:.4f}, {change}"
+    )

@@ -36,6 +36,7 @@ Judge: TypeAlias = "Callable[[CellSettings], Iterable[Clash]]"
 MAX_COMBINATIONS = 100_000
 _MAX_CELL_PROBLEMS = 20
 _TEXT = "<plan>"
+_ENDINGS = (".yaml", ".yml")
 _SEARCHES = ("grid", "random")
 _DATA_KEYS = {"name", "fraction", "count"}
 # Stands in for the settings that are wrong while the others are checked against each other.
@@ -159,14 +160,16 @@ def _read_text(path: Path) -> str:
 
 def _neighbour(path: Path) -> str:
     try:
-        names = [file.name for file in path.parent.iterdir() if file.suffix in {".yaml", ".yml"}]
+        names = [file.name for file in path.parent.iterdir() if file.suffix in _ENDINGS]
     except OSError:
         return f": there is no folder {path.parent}"
-    beside = [path.parent / folder / f"{path.name}.yaml" for folder in ("", "plans")]
+    stem = path.stem if path.suffix in _ENDINGS else path.name
+    files = [f"{stem}{ending}" for ending in _ENDINGS]
+    beside = [path.parent / folder / file for folder in ("", "plans") for file in files]
     if found := [str(file) for file in beside if file.is_file()]:
         return f"; did you mean {found[0]!r}?"
     plans = {each.stem: str(each) for each in sorted((path.parent / "plans").glob("*.yaml"))}
-    if not path.suffix and (near := nearest(path.name, plans)):
+    if nearest(path.name, names) is None and (near := nearest(stem, plans)):
         return f"; did you mean {plans[near]!r}?"
     return suggestion(path.name, sorted(names)[:20])
 

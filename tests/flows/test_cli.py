@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,15 @@ from typer.main import get_command
 
 from flows.cli import logs, main, ranking, tables, widths, winning
 from flows.cli.app import app
+from flows.cli.finding import find_named
 from flows.cli.plans import print_work
+from flows.cli.predicting import _photos
 from foodvision.home import Home
 from foodvision.plan.load import load_plan
 from foodvision.store import Store
 from tasks.finding_logs import StageLog
 from tasks.journal import Journal
-from tests.boards import make_board
+from tests.boards import START, make_board
 from tests.flows.conftest import ROOT, python_environment, run_command
 from tests.running import digits_plan, make_photos
 
@@ -176,6 +179,15 @@ def test_validate_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["init", "no-folder"], "is not there"),
         (["init", "home", "--output", "plan.yaml"], "plan.yaml exists"),
         (["nonsense"], "No such command"),
+        (["history"], "Did you mean 'runs'?"),
+        (["plan.yaml", "run", "-q"], "Did you mean `foodvision run plan.yaml -q`?"),
+        (["plan.yaml"], "Did you mean `foodvision run plan.yaml`?"),
+        (["run", "plan.yaml", "--dry-run"], "`foodvision explain PLAN` says what a run would do"),
+        (["run", "plan.yml"], "did you mean 'plan.yaml'?"),
+        (["predict", "demo:best", "5.png"], "`foodvision predict --model demo:best 5.png`?"),
+        (["predict", "."], "found none in ."),
+        (["sql", "axes"], "did you mean `foodvision sql -f axes`?"),
+        (["sql", "axis"], "did you mean `foodvision sql -f axes`?"),
         (["run"], "Missing argument"),
     ],
 )
@@ -743,7 +755,7 @@ def test_rank_marks_ties(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:3]] == ["1", "≈2"]
     assert lines[3] == "≈ cannot be told from the first on 451 test images (95 %)"
-    assert lines[4].startswith("chance that the first is the best: 0.")
+    assert lines[4].startswith("chance that the first of 2 is the best on the test images: 0.")
     assert main(["rank", "plan.yaml", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
     assert (first["rank"], first["verdict"]) == (1, "winner")
@@ -769,6 +781,50 @@ def test_rank_of_all_plans_marks_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.usefixtures("two_cells")
+def test_rank_of_all_plans_tells_rows_of_earlier_settings_apart(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = {"run_id": "new", "started": START + timedelta(days=1)}
+    make_board(
+        Home(folder / "home"), PLAN.replace("base:", "base:\n  seed: 8"), lambda _: 0.8, **later
+    )
+    assert main(["rank"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("(earlier settings)" in line for line in lines) == 2
+    assert lines[-1].startswith("all plans, by test accuracy")
+    assert main(["rank", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["seed"]: row["is_earlier"] for row in rows} == {8: False, 42: True}
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_best_says_which_plan_it_took_and_where_its_report_lies(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report"]) == 0
+    capsys.readouterr()
+    assert main(["best"]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert "(plan small, the one that ran last, ranked by " in first
+    assert last.startswith("report: ")
+    assert Path(last.removeprefix("report: ")).is_file()
+    assert main(["best", "plan.yaml"]) == 0
+    assert "ran last" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_a_question_says_how_many_rows_it_leaves_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sql", "-f", "sure_and_wrong"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    count = int(last.removeprefix("20 of ").removesuffix(" rows are shown"))
+    assert 20 < count < 451
+    assert main(["sql", "-f", "under_20_mb"]) == 0
+    assert "rows are shown" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("two_cells")
 def test_report_is_one_file_where_it_was_asked_for(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
@@ -778,6 +834,27 @@ def test_report_is_one_file_where_it_was_asked_for(
     assert main(["report", "--json"]) == 0  # the plan that ran last, in the usual place
     (told,) = json.loads(capsys.readouterr().out)
     assert Path(told["report"]).stat().st_size == told["bytes"]
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_several_words_are_one_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["logs", "small", "2", "nothing"]) == 2
+    assert "none of the plan small is called '2 nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("two_cells")
+def test_a_plan_is_the_name_of_its_best_model() -> None:
+    assert find_named("small") == find_named("small:best")
+    assert find_named("small")[0].label == "2 epochs"
+
+
+def test_images_of_folders_are_asked_for(folder: Path) -> None:
+    inner = folder / "photos" / "inner"
+    inner.mkdir(parents=True)
+    for name in ("b.JPG", "a.png", "notes.txt"):
+        (inner / name).touch()
+    one = Path("one.png")
+    assert _photos([one, folder / "photos"]) == [one, inner / "a.png", inner / "b.JPG"]
 
 
 @pytest.mark.usefixtures("two_cells")

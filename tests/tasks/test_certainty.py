@@ -54,13 +54,29 @@ def test_near_configurations_tie_and_a_far_one_does_not(home: Home) -> None:
     first, second = (each.label for each in judged.configurations[:2])
     words = " ".join(judged.sentences())
     assert f"1 other ({second}) cannot be told from it on the 451 test images" in words
-    assert f"best of 3 is {judged.winner.chance:.2f}" in words
+    assert f"first of 3 is the best on the test images: {judged.winner.chance:.2f}." in words
+    assert "Likelier" not in words
     assert "flatters" in words
     assert "one seed" in words
     assert judged.columns({"rank": 1})["verdict"] == "winner"
     assert judged.columns({"rank": 3})["behind_low"] > 0.1
     assert set(judged.columns({"rank": None}).values()) == {None}
     assert first != second
+
+
+def test_who_is_likelier_than_the_first_is_named(home: Home) -> None:
+    plan, cells = make_board(home, PLAN, _accuracy)
+    rows = rank_cells(plan, cells, home)
+    by_others = [row | {"rank": 4 - row["rank"]} for row in rows]  # as other images may rank them
+    judged = judge_leaderboard(by_others, by="valid.accuracy", home=home)
+    assert judged is not None
+    chance = max(standing.chance for standing in judged.certainty.standings)
+    best = judged.configurations[-1].label
+    assert judged.chances() == [
+        "chance that the first of 3 is the best on the test images: below 0.01",
+        f"likelier the best on the test images: {best}, {chance:.2f}",
+    ]
+    assert f"Likelier the best on the test images: {best}" in " ".join(judged.sentences())
 
 
 def test_scores_are_those_of_the_leaderboard(home: Home) -> None:

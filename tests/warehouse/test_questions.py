@@ -158,9 +158,9 @@ def test_always_wrong_is_what_no_model_gets_right(
     }
     tables = cells({}, {}, {"cell_id": "failed", "status": "failed"})
     found = ask("always_wrong", tables | {"predictions": _predictions(rows, said)})
-    assert [(row["path"], row["taken_for"], row["models"]) for row in found] == [
-        ("0.jpg", "steak", 2)
-    ]
+    assert [
+        tuple(row[name] for name in ("plans", "path", "taken_for", "models")) for row in found
+    ] == [("demo", "0.jpg", "steak", 2)]
 
 
 def test_a_training_has_one_vote(ask: Callable[..., list[Row]], cells: Cells, rows: Rows) -> None:
