@@ -17,9 +17,9 @@ from tasks.finished import StoreFinished
 from tasks.plan_data import known_plan_data, used_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from foodvision.errors import FoodVisionError
+    from foodvision.errors import DataError, FoodVisionError
     from foodvision.home import Home
     from foodvision.plan.schema import Plan
 
@@ -41,8 +41,15 @@ class CompiledPlan:
     facts: LibraryFacts
 
 
-def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
+def compile_plan(
+    plan: Plan, home: Home, *, absent: Mapping[str, DataError] | None = None
+) -> CompiledPlan:
     """Compile a plan with what is known here: cells that lack something are left out.
+
+    Args:
+        plan: the plan.
+        home: what is known, and done, is kept there.
+        absent: why data sets could not be fetched just now, by name.
 
     Raises:
         DataError: that leaves none, because data sets have not been fetched yet.
@@ -50,7 +57,7 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
         PlanError: the plan cannot be compiled.
     """
     cells = expand(plan)
-    facts = known_facts(plan, cells, home)
+    facts = known_facts(plan, cells, home, absent=absent)
     known = StoreFinished(Store(home.store))
     graph = compile_cells(cells, facts, composites(plan, cells), known)
     if not graph.cells:
@@ -58,10 +65,20 @@ def compile_plan(plan: Plan, home: Home) -> CompiledPlan:
     return CompiledPlan(plan, graph, facts)
 
 
-def known_facts(plan: Plan, cells: Sequence[Cell], home: Home) -> LibraryFacts:
-    """Return what is known here about a plan's cells; nothing is fetched."""
+def known_facts(
+    plan: Plan, cells: Sequence[Cell], home: Home, *, absent: Mapping[str, DataError] | None = None
+) -> LibraryFacts:
+    """Return what is known here about a plan's cells; nothing is fetched.
+
+    Args:
+        plan: the plan.
+        cells: of the plan.
+        home: what is known is kept there.
+        absent: why data sets could not be fetched just now, by name.
+    """
     data = known_plan_data(plan, used_names(cells), home)
-    return LibraryFacts(home=home, base=plan.folder, datasets=data.found, absent=data.absent)
+    told = {name: (absent or {}).get(name, error) for name, error in data.absent.items()}
+    return LibraryFacts(home=home, base=plan.folder, datasets=data.found, absent=told)
 
 
 def nothing_left(plan: Plan, left_out: Sequence[LeftOut]) -> FoodVisionError:

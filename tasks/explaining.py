@@ -17,6 +17,9 @@ from tasks.finished import StoreFinished
 from tasks.paces import Forecast, PaceBook
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foodvision.errors import DataError
     from foodvision.home import Home
     from foodvision.plan.graph import Graph
     from foodvision.plan.schema import Plan
@@ -54,13 +57,20 @@ class Prospect:
         }
 
 
-def explain_plan(plan: Plan, home: Home) -> Prospect:
+def explain_plan(
+    plan: Plan, home: Home, *, absent: Mapping[str, DataError] | None = None
+) -> Prospect:
     """Say what running a plan would do.
+
+    Args:
+        plan: the plan.
+        home: what is known, and done, is kept there.
+        absent: why data sets could not be fetched just now, by name.
 
     Raises:
         DataError: no data set that cells use has been fetched yet, so no images are known.
     """
-    graph, store = compile_plan(plan, home).graph, Store(home.store)
+    graph, store = compile_plan(plan, home, absent=absent).graph, Store(home.store)
     work = plan_work(
         graph,
         StoreFinished(store),
@@ -79,13 +89,20 @@ def _epochs_without_steps(graph: Graph, store: Store) -> int:
     return sum(len(entry.notes["epochs"]) for entry in entries.values() if not has_steps(entry))
 
 
-def explain_rates(plan: Plan, home: Home) -> tuple[RateCurve, ...]:
+def explain_rates(
+    plan: Plan, home: Home, *, absent: Mapping[str, DataError] | None = None
+) -> tuple[RateCurve, ...]:
     """Return the learning rates of a plan's cells, each distinct schedule once.
+
+    Args:
+        plan: the plan.
+        home: what is known, and done, is kept there.
+        absent: why data sets could not be fetched just now, by name.
 
     Raises:
         DataError: no data set that cells use has been fetched yet, so no steps are known.
     """
-    return rate_curves(_told_graph(plan, home))
+    return rate_curves(_told_graph(plan, home, absent))
 
 
 def diff_plans(before: Plan, after: Plan, home: Home) -> Difference:
@@ -97,8 +114,8 @@ def diff_plans(before: Plan, after: Plan, home: Home) -> Difference:
     return diff_graphs(_told_graph(before, home), _told_graph(after, home))
 
 
-def _told_graph(plan: Plan, home: Home) -> Graph:
+def _told_graph(plan: Plan, home: Home, absent: Mapping[str, DataError] | None = None) -> Graph:
     """Compile a plan; say what has to be left out."""
-    graph = compile_plan(plan, home).graph
+    graph = compile_plan(plan, home, absent=absent).graph
     warn_left_out(plan, graph.left_out)
     return graph

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from foodvision.data.datasets import Dataset, fetch_dataset, known_dataset
+from foodvision.data.sources import locate
 from foodvision.errors import DataError
 from foodvision.store import Store
 
@@ -62,6 +63,7 @@ def known_plan_data(plan: Plan, names: Iterable[str], home: Home) -> PlanData:
     def get(name: str) -> Dataset:
         dataset = known_data(plan, name, home)
         if dataset is None:
+            locate(plan.data[name].source, base=plan.folder).require_there()
             raise DataError(
                 "its images are not known here: it has not been fetched yet, or has changed since. "
                 "Run the plan, or fetch first: foodvision explain PLAN --fetch."
@@ -98,7 +100,7 @@ def fetch_data(
     return fetch_dataset(plan.data[name].source, progress=progress, refresh=refresh, **about)
 
 
-def fetch_all(plan: Plan, home: Home, *, progress: Progress) -> dict[str, Dataset]:
+def fetch_all(plan: Plan, home: Home, *, progress: Progress) -> PlanData:
     """Fetch the data sets of a plan, as far as they can be had; say why others cannot.
 
     Args:
@@ -107,7 +109,7 @@ def fetch_all(plan: Plan, home: Home, *, progress: Progress) -> dict[str, Datase
         progress: told of bytes and images.
 
     Returns:
-        Data sets by name.
+        What can be had, and why the rest cannot.
 
     Raises:
         DataError: none can be had.
@@ -117,7 +119,7 @@ def fetch_all(plan: Plan, home: Home, *, progress: Progress) -> dict[str, Datase
         raise next(iter(data.absent.values()))
     for error in data.absent.values():
         logger.error("%s: %s", plan.name, error)
-    return data.found
+    return data
 
 
 def _about(plan: Plan, name: str, home: Home) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def show_plan(plan: Plan, home: Home, *, progress: Progress) -> list[Sheet]:
         DataError: no data set can be had.
         PlanError: a cell's transform cannot be resolved.
     """
-    datasets = fetch_all(plan, home, progress=progress)
+    datasets = fetch_all(plan, home, progress=progress).found
     folder = home.reports / plan.name / "show"
     sheets = [_data_sheet(name, dataset, folder) for name, dataset in datasets.items()]
     facts = LibraryFacts(home=home, base=plan.folder, datasets=datasets)

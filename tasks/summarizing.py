@@ -11,6 +11,9 @@ from foodvision.plan.summary import ModelSummary
 from tasks.compiling import known_facts, nothing_left, warn_left_out
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from foodvision.errors import DataError
     from foodvision.home import Home
     from foodvision.plan.cell_schema import CellSettings
     from foodvision.plan.expand import Cell
@@ -19,11 +22,18 @@ if TYPE_CHECKING:
     from tasks.facts import LibraryFacts
 
 
-def summarize_plan(plan: Plan, home: Home) -> list[ModelSummary]:
+def summarize_plan(
+    plan: Plan, home: Home, *, absent: Mapping[str, DataError] | None = None
+) -> list[ModelSummary]:
     """Summarise the different models of a plan, in the order of their first cells.
 
     Two cells have one model where it has the same size and as much of it is frozen; dropout, for
     one, does not count. Cells whose model is not known are left out, with a warning.
+
+    Args:
+        plan: the plan.
+        home: what is known is kept there.
+        absent: why data sets could not be fetched just now, by name.
 
     Raises:
         DataError: no data set that cells use has been fetched yet, so no number of classes is
@@ -31,7 +41,7 @@ def summarize_plan(plan: Plan, home: Home) -> list[ModelSummary]:
         ModelError: no model can be built, or not for these images.
     """
     cells = expand(plan)
-    facts = known_facts(plan, cells, home)
+    facts = known_facts(plan, cells, home, absent=absent)
     models: dict[tuple[str, int, ModelSize], list[Cell]] = {}
     left_out: list[LeftOut] = []
     for cell in cells:

@@ -18,10 +18,11 @@ from foodvision.plan.keeping import block_range
 from foodvision.plan.labels import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
+    from foodvision.errors import DataError
     from foodvision.plan.keeping import Keeping
-    from foodvision.plan.rate_curves import RateCurve
+    from foodvision.plan.schema import Plan
     from tasks.explaining import Prospect
     from tasks.paces import Forecast
 
@@ -59,32 +60,48 @@ def explain(
     home: HomeFolder = None,  # noqa: ARG001 - read by its callback
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would do and cost, what it keeps, why not more."""
-    from flows.display import watching
-    from tasks.explaining import explain_plan, explain_rates
+    """Say what a run would do and cost, what it keeps, why not more.
+
+    Exits with 1 where --fetch could not fetch a data set.
+    """
     from tasks.plans import open_plan
 
     found = open_plan(plan, overrides or ())
-    if fetch:
-        fetch_data(found, usable_home())
+    absent = fetch_data(found, usable_home()) if fetch else {}
     if schedule or picture:
-        with watching(quiet=True):
-            curves = explain_rates(found, current_home())
-        _show_rates(curves, picture, as_json=as_json)
-        return
+        _show_rates(found, absent, picture, as_json=as_json)
+    else:
+        _show_prospect(found, absent, probe=probe, as_json=as_json)
+    if absent:
+        raise typer.Exit(1)
+
+
+def _show_prospect(
+    plan: Plan, absent: Mapping[str, DataError], *, probe: bool, as_json: bool
+) -> None:
+    from tasks.explaining import explain_plan
+
     if probe:
+        from flows.display import watching
         from tasks.probing import probe as try_a_little
 
         with watching() as progress:
-            try_a_little(found, usable_home(), progress=progress)
-    prospect = explain_plan(found, current_home())
+            try_a_little(plan, usable_home(), progress=progress)
+    prospect = explain_plan(plan, current_home(), absent=absent)
     if as_json:
         tables.print_json(prospect.to_json())
-        return
-    _show(prospect)
+    else:
+        _show(prospect)
 
 
-def _show_rates(curves: Sequence[RateCurve], picture: Path | None, *, as_json: bool) -> None:
+def _show_rates(
+    plan: Plan, absent: Mapping[str, DataError], picture: Path | None, *, as_json: bool
+) -> None:
+    from flows.display import watching
+    from tasks.explaining import explain_rates
+
+    with watching(quiet=True):
+        curves = explain_rates(plan, current_home(), absent=absent)
     if as_json:
         tables.print_json([curve.to_json() for curve in curves])
     else:

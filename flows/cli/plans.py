@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from foodvision.data.datasets import Dataset
+    from foodvision.errors import DataError
     from foodvision.home import Home
     from foodvision.plan.diff import (
         CellChange,
@@ -148,7 +149,7 @@ def validate(
 
     Asks no network and imports no torch; what only these can tell is said to be unchecked.
     """
-    from flows.cli.variables import variable_warnings
+    from flows.cli.variables import absence_warnings, variable_warnings
     from foodvision.plan.expand import expand
     from foodvision.plan.lint import lint
     from foodvision.plan.problems import PlanProblems
@@ -169,6 +170,7 @@ def validate(
     }
     warnings = [
         *variable_warnings(found, cells),
+        *absence_warnings(found, cells),
         *lint(found, cells, _images(judging.datasets)),
     ]
     warnings.sort(key=lambda each: (each.line is None, each.line or 0, each.column or 0))
@@ -371,10 +373,14 @@ def print_work(
     )
 
 
-def fetch(plan: Plan, home: Home) -> None:
-    """Fetch the data sets of a plan, with a progress display; what cannot be had is said."""
+def fetch(plan: Plan, home: Home) -> Mapping[str, DataError]:
+    """Fetch the data sets of a plan, with a progress display; say, and return, what is not there.
+
+    Returns:
+        Why data sets cannot be had, by name.
+    """
     from flows.display import watching
     from tasks.plan_data import fetch_all
 
     with watching() as progress:
-        fetch_all(plan, home, progress=progress)
+        return fetch_all(plan, home, progress=progress).absent

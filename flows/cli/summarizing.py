@@ -49,10 +49,9 @@ def summary(
     from tasks.summarizing import summarize_plan
 
     found = open_plan(plan, overrides or ())
-    if fetch:
-        fetch_data(found, usable_home())
+    absent = fetch_data(found, usable_home()) if fetch else {}
     with watching(quiet=True):
-        models = summarize_plan(found, current_home())
+        models = summarize_plan(found, current_home(), absent=absent)
     if as_json:
         tables.print_json([model.to_json() for model in models])
         return

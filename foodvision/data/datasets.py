@@ -33,7 +33,6 @@ from foodvision.data.catalogue import (
 from foodvision.data.images import read_image
 from foodvision.data.layouts import check_classes, read_layout
 from foodvision.data.sources import (
-    SOURCES_VARIABLE,
     Finding,
     Location,
     fingerprint,
@@ -287,10 +286,7 @@ class _Request:
         path = self.location.path
         seen = fingerprint(path)  # before reading: a change while we read is then noticed later
         if seen is None:
-            raise DataError(
-                f"source {self.label!r}: a folder or an archive must lie at {path}; nothing does. "
-                f"Check the path, or put it into the folder that {SOURCES_VARIABLE} names."
-            )
+            raise self.location.nothing_there()
         if path.is_file():
             return self._open_archive(path, file_sha256(path), watched=path, seen=seen)
         draft = self._read_folder(path, may_move_files=False)

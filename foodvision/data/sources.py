@@ -57,6 +57,22 @@ class Location:
         """Return the place as a path (only for the kind "path")."""
         return Path(self.value)
 
+    def require_there(self) -> None:
+        """See to it that something lies where a path leads; what is no path is not looked for.
+
+        Raises:
+            DataError: nothing does.
+        """
+        if self.kind == "path" and not self.path.exists():
+            raise self.nothing_there()
+
+    def nothing_there(self) -> DataError:
+        """Return the error that a path leads to no file and to no folder."""
+        return DataError(
+            f"source {self.written!r}: a folder or an archive must lie at {self.path}; nothing "
+            f"does. Check the path, or put it into the folder that {SOURCES_VARIABLE} names."
+        )
+
 
 def locate(source: str, *, base: Path) -> Location:
     """Find out where a source lies.

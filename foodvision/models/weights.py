@@ -21,14 +21,13 @@ from foodvision.hashing import digest, file_sha256
 from foodvision.models.architectures import check_architecture
 from foodvision.models.networks import NETWORKS
 from foodvision.models.stock import torchvision
+from foodvision.models.weights_files import NO_WEIGHTS, is_entry_name, weights_file
 
 if TYPE_CHECKING:
     from torchvision.models import Weights as Entry
 
-NO_WEIGHTS = "none"
 _DEFAULT = "DEFAULT"
 _SAFETENSORS = ".safetensors"
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,})\.")
 _WHAT_A_FILE_IS = "a state dict saved by torch.save(module.state_dict(), ...) or as .safetensors"
 
@@ -79,12 +78,12 @@ def find_weights(
                 "Name the file, or leave the digest out."
             )
         return RANDOM
-    if _is_entry_name(weights):
+    if is_entry_name(weights):
         entry = _find_entry(arch, weights)
         path = _fetch(entry, arch)
     else:
         entry = None
-        path = _resolve(weights, base)
+        path = weights_file(weights, base=base)
     found = _digest_of(path, cache)
     if sha256 is not None and sha256.lower() != found:
         raise ModelError(
@@ -109,7 +108,7 @@ def entry_transform(arch: str, weights: str | None) -> dict[str, Any]:
         ModelError: the weights are no entry that torchvision publishes.
     """
     check_architecture(arch)
-    if weights is None or not _is_entry_name(weights) or weights == NO_WEIGHTS:
+    if weights is None or not is_entry_name(weights) or weights == NO_WEIGHTS:
         raise ModelError(
             "transform: auto takes the transform of weights that torchvision publishes, found "
             f"{weights or 'a file of another kind'!r}. Write the transform out: "
@@ -174,10 +173,6 @@ def _describe(state: object) -> str:
     return f"a {type(state).__name__}"
 
 
-def _is_entry_name(weights: str) -> bool:
-    return re.fullmatch(r"[A-Za-z0-9_]+", weights) is not None
-
-
 def _find_entry(arch: str, name: str) -> Entry:
     if arch in NETWORKS:
         raise ModelError(
@@ -227,30 +222,6 @@ def _download(url: str, path: Path) -> None:
     torch.hub.download_url_to_file(
         url, str(path), hash_prefix=told.group(1) if told else None, progress=False
     )
-
-
-def _resolve(weights: str, base: Path) -> Path:
-    path = base / Path(_VARIABLE.sub(_variable, weights)).expanduser()
-    if not path.is_file():
-        raise ModelError(
-            f"model.weights must be none, a torchvision entry or a file; found no file at {path}. "
-            "Correct the path where the plan says it, or override it for one run: --set "
-            "base.model.weights=PATH, or --set grid.model.LABEL.weights=PATH for a choice of an "
-            "axis."
-        )
-    return path
-
-
-def _variable(match: re.Match[str]) -> str:
-    value = os.environ.get(match.group(1))
-    if not value:
-        raise ModelError(
-            f"model.weights {match.string!r} needs the environment variable {match.group(1)}, "
-            f"which is not set. Set it (export {match.group(1)}=PATH), or override the path where "
-            "the plan says it: --set base.model.weights=PATH, or --set "
-            "grid.model.LABEL.weights=PATH for a choice of an axis."
-        )
-    return value
 
 
 def _digest_of(path: Path, cache: Path | None) -> str:

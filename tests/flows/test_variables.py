@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import main
-from flows.cli.variables import unset_variables, variable_warnings
+from flows.cli.variables import absence_warnings, unset_variables, variable_warnings
 from foodvision.plan.expand import expand
 from foodvision.plan.load import load_plan
 
@@ -123,3 +123,55 @@ def test_validate_warns_instead_of_failing_where_data_may_be_known(
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.startswith("warning: plan.yaml:3:18: data.here.source: PHOTOS is not set")
     assert last == "plan.yaml: 1 cell, 2 data sets, 1 architecture; 3 warnings"
+
+
+HERE = """\
+name: small
+data:
+  photos: {source: ./photo}
+  digits: {source: "sklearn:digits"}
+  away: {source: "https://example.org/away.zip"}
+  unused: {source: ./nobody-needs-it}
+  later: {source: "${LATER}/a.zip"}
+base:
+  data: digits
+  test: photos
+  model: {arch: mobilenet_v2, weights: w.pth}
+  transform: {size: 32}
+  batch_size: 32
+  epochs: 1
+  optimizer: {kind: adam, lr: 0.003}
+grid:
+  data: [digits, away, later]
+  model.weights: [w.pth, v.pth, none, DEFAULT]
+"""
+
+
+def test_validate_tells_where_a_plan_names_what_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LATER", raising=False)
+    (tmp_path / "plan.yaml").write_text(HERE, encoding="utf-8")
+    (tmp_path / "v.pth").touch()
+    assert main(["validate", "plan.yaml", "--home", "home"]) == 0
+    out = capsys.readouterr().out
+    assert (
+        "warning: plan.yaml:3:20: data.photos.source: source './photo': a folder or an archive "
+        f"must lie at {tmp_path / 'photo'}; nothing does. " in out
+    )
+    assert (
+        "warning: plan.yaml:18:19: grid.model.weights[0]: model.weights must be none, a "
+        f"torchvision entry or a file; found no file at {tmp_path / 'w.pth'}. " in out
+    )
+    assert "data.later.source: LATER is not set" in out
+    plan = load_plan(tmp_path / "plan.yaml")
+    cells = expand(plan)
+    assert [each.path for each in absence_warnings(plan, cells)] == [
+        "data.photos.source",
+        "grid.model.weights[0]",
+    ]
+    (tmp_path / "mirror" / "photo").mkdir(parents=True)
+    monkeypatch.setenv("FOODVISION_SOURCES", str(tmp_path / "mirror"))
+    (tmp_path / "w.pth").touch()
+    assert absence_warnings(plan, cells) == []
