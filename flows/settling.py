@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from foodvision.errors import DataError, FoodVisionError
+from foodvision.files import lacks_room
 from foodvision.plan.graph import compile_cells
 from foodvision.plan.labels import listed
 from foodvision.plan.left_out import causes
@@ -22,13 +26,14 @@ from foodvision.plan.work import plan_work
 from foodvision.store import Store
 from tasks.facts import LibraryFacts
 from tasks.finished import StoreFinished
+from tasks.logs import write_failure
 from tasks.plan_data import PlanData, fetch_data, known_data, used_names
 from tasks.prefect_tasks import do_step
 from tasks.reach import REACH_LOCK
 from tasks.soundness import set_damaged_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from flows.run_journal import RunJournal
     from foodvision.data.datasets import Dataset
@@ -182,13 +187,11 @@ class Settling:
 
     def _fetch_one(self, name: str, *, refresh: bool) -> Dataset:
         started = time.perf_counter()
-        dataset = None if refresh else known_data(self._plan, name, self._home)
+        with self._telling_unforeseen():
+            dataset = None if refresh else known_data(self._plan, name, self._home)
         is_hit = dataset is not None
         if dataset is None:
-            fetch = partial(
-                fetch_data, self._plan, name, self._home, progress=self._progress, refresh=refresh
-            )
-            dataset = do_step(f"fetch {name}", fetch)
+            dataset = do_step(f"fetch {name}", partial(self._ask_source, name, refresh=refresh))
         entry = self._store.get("dataset", dataset.key)
         self._journal.write(
             "dataset",
@@ -200,6 +203,35 @@ class Settling:
             bytes=entry.size_bytes,
         )
         return dataset
+
+    def _ask_source(self, name: str, *, refresh: bool) -> Dataset:
+        with self._telling_unforeseen():
+            return fetch_data(
+                self._plan, name, self._home, progress=self._progress, refresh=refresh
+            )
+
+    @contextmanager
+    def _telling_unforeseen(self) -> Iterator[None]:
+        """Let what nobody foresaw about one data set cost no cell that does not need it.
+
+        Its traceback goes into the log of the run.
+
+        Raises:
+            DataError: tells what it was.
+        """
+        try:
+            yield
+        except FoodVisionError:
+            raise
+        except Exception as error:
+            if lacks_room(error):  # concerns all
+                raise
+            if self._log:
+                write_failure(self._home.root / self._log, traceback.format_exc())
+            raise DataError(
+                "must be fetched without an error that nobody foresaw, found "
+                f"{type(error).__name__}: {error}. The log of the run has its traceback."
+            ) from error
 
 
 def _digests_by_split(dataset: Dataset) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ import torch
 import warehouse
 from flows.cli import main
 from flows.grid import run_plan
+from foodvision.data import datasets
 from foodvision.errors import PlanError
 from foodvision.home import Home
 from foodvision.progress import SILENT
@@ -291,3 +292,29 @@ def test_logs_tell_of_cells_that_failed_before_any_stage(
     make_photos(tmp_path / "gone", **FEW, seed=3)
     assert not run(plan(sources, grid), home).failures
     assert told("--failed") == "No stage of small failed when it was last tried.\n"
+
+
+def test_the_unforeseen_about_one_data_set_fails_its_own_cells(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = {name: {"source": f"./{name}"} for name in ("here", "odd")}
+    for seed, name in enumerate(sources):
+        make_photos(tmp_path / name, **FEW, seed=seed)
+    (tmp_path / "plan.yaml").write_text(plan(sources, "grid: {data: [here, odd]}\n"), "utf-8")
+
+    def read(folder: Path, honest: Any = datasets.read_layout, **more: Any) -> Any:
+        if folder.name == "odd":
+            raise KeyError("planted")
+        return honest(folder, **more)
+
+    monkeypatch.setattr(datasets, "read_layout", read)
+    assert main(["run", "plan.yaml", "--quiet"]) == 1
+    said = capsys.readouterr()
+    assert statuses(home) == {"here": "completed", "odd": "failed"}
+    (row,) = rows(home, f"from ({STATUS}) where label = 'odd'")
+    assert row["error"].startswith("data.odd: must be fetched without an error that nobody fores")
+    assert "KeyError: 'planted'." in row["error"]
+    assert "Traceback" not in said.out + said.err
+    (log,) = home.logs.glob("*/run.log")
+    assert log.read_text().count("Traceback") == 1
+    assert "in read\n" in log.read_text()
