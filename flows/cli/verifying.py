@@ -49,6 +49,7 @@ def verify(
     image, and the features or pixels that they rest on. Exits with 1 if anything differs.
     """
     from flows.display import watching
+    from foodvision.plan.expand import expand
     from tasks.plans import open_plan
     from tasks.verifying import verify_plan
 
@@ -59,12 +60,12 @@ def verify(
     if as_json:
         tables.print_json([certificate.to_json() for certificate in certificates])
     else:
-        _show(certificates)
+        _show(certificates, cells=len(expand(found)))
     if not all(certificate.is_equal for certificate in certificates):
         raise typer.Exit(_DIFFERENT)
 
 
-def _show(certificates: Sequence[Certificate]) -> None:
+def _show(certificates: Sequence[Certificate], *, cells: int) -> None:
     tables.print_rows(
         [
             {
@@ -90,5 +91,9 @@ def _show(certificates: Sequence[Certificate]) -> None:
     equal = sum(certificate.is_equal for certificate in certificates)
     tables.say(
         f"\n{certificates[0].plan_name}: {equal} of {len(certificates)} cells, trained again "
-        "alone, are equal to the bit"
+        "alone, are equal to the bit" + _not_looked_at(cells - len(certificates))
     )
+
+
+def _not_looked_at(others: int) -> str:
+    return f"; {others} of the plan were not looked at" if others else ""

@@ -192,7 +192,8 @@ def test_verify_says_equal_then_different(
 ) -> None:
     assert main(["verify", "plan.yaml", "--cells", "1", "--quiet"]) == 0
     out = capsys.readouterr().out
-    assert "small: 1 of 1 cells, trained again alone, are equal to the bit" in out
+    words = "small: 1 of 1 cells, trained again alone, are equal to the bit"
+    assert f"{words}; 1 of the plan were not looked at" in out
     import tasks.results
 
     def shifted(entry: Any, honest: Any = tasks.results.read_logits) -> Any:
