@@ -114,9 +114,10 @@ def _cells_to_json(log: CellsLog) -> dict[str, Any]:
 def _print_lacking(lacking: Sequence[CellsLog]) -> None:
     """Print why cells failed before any stage of theirs."""
     for log in lacking:
-        tables.say_wrapped(f"Failed: {listed(log.cells, most=_MOST_CELLS)}: {log.error}", indent=2)
+        tables.say("")
+        tables.say_wrapped(f"Failed: {listed(log.cells, most=_MOST_CELLS)}: {log.error}")
         kept = "" if log.path.is_file() else " (no longer kept)"
-        tables.say(f"    log: {log.path}{kept}")
+        tables.say(f"  log: {log.path}{kept}")
 
 
 def _print_list(shown: Sequence[StageLog]) -> None:
@@ -167,7 +168,7 @@ def _say_where(found: FoundLogs, shown: Sequence[StageLog]) -> None:
         tables.say(
             f"a stage's log: foodvision logs {shlex.quote(found.plan)} {kept[-1].key[:_SHORT]}"
         )
-    if found.run is not None:
+    if found.run is not None and found.run not in {log.path for log in found.lacking}:
         tables.say(f"log of the run: {found.run if found.run.is_file() else 'no longer kept'}")
 
 

@@ -275,7 +275,8 @@ def test_logs_tell_of_cells_that_failed_before_any_stage(
         words = " ".join(out.split())
         assert f"Failed: {labels}: data.gone: source" in words
         assert words.count("must lie at") == 1
-        assert f"    log: {log}\n" in out
+        assert f"\n  log: {log}\n" in out
+        assert out.count(str(log)) == 1
     assert "Failed" not in told("here 2")
     assert "(gone)" not in told()
     *_, last = json.loads(told("--failed", "--json"))
