@@ -26,15 +26,23 @@ if TYPE_CHECKING:
 _DEAD = ("failed", "cancelled", "crashed")
 
 
-def ran_plan(home: Home, name: str | None = None, *, with_results: bool = True) -> Plan | None:
+def ran_plan(
+    home: Home,
+    name: str | None = None,
+    *,
+    with_results: bool = True,
+    overrides: Sequence[str] = (),
+) -> Plan | None:
     """Return the plan that ran last, or ran last under that name, as it was then.
 
     Args:
         home: that it ran in.
         name: of the plan; `None`: whichever ran last.
         with_results: of the runs that anything completed in; else of all, also of those that died.
+        overrides: of what it was then.
 
     Raises:
+        PlanError: with the overrides it is none.
         WarehouseError: nothing has run yet, or the warehouse cannot be read.
     """
     try:
@@ -44,7 +52,8 @@ def ran_plan(home: Home, name: str | None = None, *, with_results: bool = True) 
     if found is None:
         return None
     text, source = found
-    return load_plan(json.loads(text), folder=Path(source).parent if source else Path.cwd())
+    folder = Path(source).parent if source else Path.cwd()
+    return load_plan(json.loads(text), overrides, folder=folder)
 
 
 def first_result(leaderboard: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -43,9 +43,9 @@ def find_plan(plan: str | None, overrides: Sequence[str], *, with_results: bool 
         return open_plan(Path(plan), overrides)
     from tasks.ranking import ran_plan
 
-    found = ran_plan(current_home(), plan, with_results=with_results)
+    found = ran_plan(current_home(), plan, with_results=with_results, overrides=overrides)
     if found is None and plan is not None:
-        found = ran_plan(current_home(), plan, with_results=False)
+        found = ran_plan(current_home(), plan, with_results=False, overrides=overrides)
     if found is not None:
         return found
     if plan is None and not with_results:

@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
         epilog=(
             "\b\nExample:\n"
             "  $ foodvision runs demo\n"
-            "  Run       Begun (UTC)       Plan  Status     Cells  Seconds  Computed\n"
-            "  157cdc66  2026-11-21 21:43  demo  completed      8        7  40 of 60 epochs\n"
-            "  93dfc1fb  2026-11-21 21:40  demo  completed      8       12  40 of 60 epochs\n"
+            "  Run       Begun (UTC)       Plan  Status     Cells  Seconds    Epochs\n"
+            "  157cdc66  2026-11-21 21:43  demo  completed      8        7  40 of 60\n"
+            "  93dfc1fb  2026-11-21 21:40  demo  completed      8       12  40 of 60\n"
             "  157cdc66: --set base.batch_size=64\n"
             "  $ foodvision compare 93dfc1fb 157cdc66"
         )
@@ -51,8 +51,8 @@ def runs(
 ) -> None:
     """List the runs, the latest first.
 
-    `compare` takes a run by its id. Cells are those with a result. Epochs that a run
-    computed are told of those that its cells would take, each alone.
+    `compare` takes a run by its id. Cells are those with a result. Epochs are those that
+    the run trained, of those that its cells would take, each alone.
     """
     from warehouse import reading
 
@@ -101,7 +101,7 @@ def _print(found: list[reading.RunDetails], living: tuple[str, ...]) -> None:
         tables.Column("Status", "status"),
         tables.Column("Cells", "cells", is_number=True),
         tables.Column("Seconds", "wall_seconds", tables.whole_seconds, is_number=True),
-        tables.Column("Computed", "computed"),
+        tables.Column("Epochs", "epochs", is_number=True),
     )
     rows = [
         {
@@ -109,7 +109,7 @@ def _print(found: list[reading.RunDetails], living: tuple[str, ...]) -> None:
             "id": run.run_id[:_SHORT],
             "status": _status(run, living),
             "cells": _cells(run),
-            "computed": _computed(run),
+            "epochs": _epochs(run),
         }
         for run in found
     ]
@@ -130,11 +130,8 @@ def _cells(run: reading.RunDetails) -> str:
     return f"{run.cells_done} of {run.cells}"
 
 
-def _computed(run: reading.RunDetails) -> str | None:
-    """Say what a run did itself: epochs, of those of its cells alone; or stages; or nothing."""
-    if run.epochs_computed:
-        alone = max(run.epochs_alone, run.epochs_computed)
-        return f"{run.epochs_computed:,} of {alone:,} epochs"
-    if run.stages_computed:
-        return tables.count(run.stages_computed, "stage")
-    return "nothing: all was kept" if run.stages_found else None
+def _epochs(run: reading.RunDetails) -> str | None:
+    """Say how many epochs a run trained, of those of its cells alone, or that all was kept."""
+    if not run.stages_computed:
+        return "all kept" if run.stages_found else None
+    return f"{run.epochs_computed:,} of {max(run.epochs_alone, run.epochs_computed):,}"

@@ -795,6 +795,8 @@ def test_rank_of_all_plans_tells_rows_of_earlier_settings_apart(
     assert main(["rank", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert {row["seed"]: row["is_earlier"] for row in rows} == {8: False, 42: True}
+    assert main(["rank", "small", "--set", "base.seed=42", "--json"]) == 0  # what it was before
+    assert {row["seed"] for row in json.loads(capsys.readouterr().out)} == {42}
 
 
 @pytest.mark.usefixtures("two_cells")

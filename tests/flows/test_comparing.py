@@ -161,9 +161,7 @@ def test_runs_are_listed_the_latest_first(compare: Any, capsys: pytest.CaptureFi
     assert newest["set"] == ["base.optimizer.lr=0.01"]
     assert main(["runs", "small", "--limit", "1"]) == 0
     _, row, overrides, more = capsys.readouterr().out.splitlines()
-    assert " ".join(row.split()) == (
-        "0bbbbbbb 2026-03-08 09:00 small completed 2 300 5 of 5 epochs"
-    )
+    assert " ".join(row.split()) == ("0bbbbbbb 2026-03-08 09:00 small completed 2 300 5 of 5")
     assert overrides == "0bbbbbbb: --set base.optimizer.lr=0.01"
     assert "--limit" in more
     assert main(["runs", "smal"]) == 2
