@@ -48,6 +48,7 @@ _PATIENCE_SECONDS = 3.0
 _UNFINISHED = ("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING")
 _LOG_LINES = 15
 # What belongs to another server has no say in ours.
+_NO_PROXY = ("NO_PROXY", "no_proxy")
 _NOT_FOR_OUR_SERVER = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_PROFILE")
 # Python keeps a child's process object alive until it has ended, or warns that it did not.
 _CHILDREN: list[subprocess.Popen[bytes]] = []
@@ -261,13 +262,15 @@ def _own_environment(folder: Path) -> dict[str, str]:
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
-        **{name: _without_proxy(os.environ.get(name, "")) for name in ("NO_PROXY", "no_proxy")},
+        **dict.fromkeys(_NO_PROXY, _without_proxy()),
     }
 
 
-def _without_proxy(hosts: str) -> str:
-    listed = [host.strip() for host in hosts.split(",") if host.strip()]
-    return ",".join(listed + [host for host in (_LOOPBACK, "localhost") if host not in listed])
+def _without_proxy() -> str:
+    """Return the hosts that are asked directly: those of either name, since one hides the other."""
+    told = ",".join(os.environ.get(name, "") for name in _NO_PROXY).split(",")
+    hosts = [host.strip() for host in told if host.strip()]
+    return ",".join(dict.fromkeys([*hosts, _LOOPBACK, "localhost"]))
 
 
 def _page_folder(folder: Path) -> dict[str, str]:

@@ -109,13 +109,18 @@ def test_a_report_is_linked_where_it_can_be_opened(
     assert linked[1].startswith("file:///")
 
 
-def test_the_environment_says_which_server(server: ServerHandle, server_home: Home) -> None:
+def test_the_environment_says_which_server(
+    server: ServerHandle, server_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from prefect.settings import get_current_settings
 
+    monkeypatch.setenv("NO_PROXY", "intern.example, 127.0.0.1")
+    monkeypatch.delenv("no_proxy", raising=False)
     with local_server(server_home, only_ours=True):
         assert os.environ["PREFECT_API_URL"] == server.api_url
         assert get_current_settings().api.url == server.api_url
-        assert "127.0.0.1" in os.environ["NO_PROXY"].split(",")
+        hosts = [os.environ[name] for name in ("NO_PROXY", "no_proxy")]  # the small one wins
+        assert hosts == ["intern.example,127.0.0.1,localhost"] * 2
 
 
 def test_a_configured_server_comes_first(

@@ -295,7 +295,8 @@ def test_this_machine_is_asked_without_the_proxies_of_the_environment(
     plan = plan_of(tmp_path, {"when": "finished", "notify": {"webhook": receiver.address}})
     tell(home, plan, raised(book, plan))
     assert {each.status for each in book.read().values()} == {"delivered"}
-    monkeypatch.setenv("NO_PROXY", "example.org")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "example.org")
     told = ["http://localhost:80/", "http://[::1]/", "https://hooks.example.org/a", "https://x.com"]
     assert [notifying.needs_no_proxy(address) for address in told] == [True, True, True, False]
 
