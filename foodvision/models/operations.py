@@ -26,7 +26,7 @@ def list_operations(settings: BuildSettings) -> tuple[Operation, ...]:
     """List what a network computes, without weights: tenths of a second for most architectures.
 
     Torch's own modules are one operation each; all others are opened. What computes no tensor
-    (shapes, checks) is left out; a part of a result counts as the result.
+    (shapes, checks) is left out; one tensor of several that a module gives counts as what it gives.
 
     Args:
         settings: of the network.
@@ -70,12 +70,14 @@ class _Reader(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node's result, and list it where it is new."""
         result = super().run_node(n)
-        whole = next(iter(n.all_input_nodes), None)
-        if n.target is operator.getitem and whole in self._names:
+        if n.target is operator.getitem and self._gives_several(whole := n.all_input_nodes[0]):
             self._names[n] = self._names[whole]
         elif _holds_tensors(result):
             self._list(n, result)
         return result
+
+    def _gives_several(self, node: fx.Node) -> bool:
+        return node in self._names and not isinstance(self.env[node], Tensor)
 
     def _list(self, node: fx.Node, result: Any) -> None:
         owned = self.fetch_attr(str(node.target)) if node.op in _OWNED else None

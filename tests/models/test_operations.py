@@ -56,7 +56,7 @@ def test_an_operation_is_named_by_the_modules_around_it_and_told_with_its_settin
     assert found["flatten"].detail == "1"
 
 
-def test_parameters_of_their_own_are_shown_and_parts_of_a_result_are_the_result() -> None:
+def test_own_parameters_and_slices_are_shown_and_one_of_several_results_is_the_whole() -> None:
     found = _by_name("vit_b_32")
     token = found["class_token"]
     assert (token.kind, token.output_shape, token.params) == ("Parameter", (1, 1, 768), 768)
@@ -64,7 +64,10 @@ def test_parameters_of_their_own_are_shown_and_parts_of_a_result_are_the_result(
     attention = found[f"{layer}self_attention [MultiheadAttention]"]
     assert attention.output_shape is None  # values and, not asked for, weights
     assert found[f"{layer}dropout [Dropout]"].inputs == (attention.name,)
-    assert not any("_assert" in name or "getitem" in name for name in found)
+    slices = {name: each for name, each in found.items() if "getitem" in name}
+    assert {name: each.output_shape for name, each in slices.items()} == {"getitem": (-1, 768)}
+    assert found["heads [Sequential]/head [Linear]"].inputs == ("getitem",)
+    assert not any("_assert" in name for name in found)
 
 
 def test_what_cannot_take_its_images_has_no_operations() -> None:
